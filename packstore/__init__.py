@@ -1,0 +1,3 @@
+"""packstore: deduplicating, encrypted backups of block devices in append-only pack files."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,282 @@
+"""The exceptions of packstore, and the exit code of each.
+
+    PackstoreError                     1   (never raised itself)
+    ├── UsageError                     2
+    ├── RepositoryError               10
+    │   ├── RepositoryNotFound        11
+    │   ├── RepositoryExists          12
+    │   ├── UnsupportedFormat         13
+    │   ├── VersionNotFound           14
+    │   ├── AmbiguousVersion          15
+    │   ├── RepositoryUnreadable      16
+    │   └── IndexUnusable             17
+    ├── KeyUnavailable                20
+    │   ├── PassphraseMissing         21
+    │   ├── WrongKey                  22
+    │   ├── KeyFileUnusable           23
+    │   ├── KeysUnreadable            24
+    │   └── TamperedRepository        25
+    ├── StorageError                  30
+    │   ├── NameNotFound              31
+    │   ├── NameExists                32
+    │   ├── StorageFull               33
+    │   ├── StorageDenied             34
+    │   └── StorageGone               35
+    ├── DamageError                   40
+    │   ├── FormatError               41
+    │   ├── ObjectMissing             42
+    │   └── ObjectCorrupt             43
+    ├── SourceError                   50
+    │   ├── SourceNotFound            51
+    │   ├── SourceDenied              52
+    │   ├── SourceChanged             53
+    │   └── SourceReadFailed          54
+    ├── TargetError                   55
+    │   ├── TargetExists              56
+    │   ├── TargetBusy                57
+    │   ├── TargetTooSmall            58
+    │   └── TargetWriteFailed         59
+    └── Interrupted                  130
+
+Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
+carry no trailing period; `advice`, where there is one, says what to do next. The first line of each
+docstring is the meaning shown in the table of docs/EXIT_CODES.md, which is generated from here.
+"""
+
+from typing import ClassVar
+
+
+class PackstoreError(Exception):
+    """Something failed that packstore did not foresee."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class UsageError(PackstoreError):
+    """The command line makes no sense as given."""
+
+    exit_code = 2
+
+
+class RepositoryError(PackstoreError):
+    """The repository cannot be used as asked."""
+
+    exit_code = 10
+
+
+class RepositoryNotFound(RepositoryError):
+    """There is no repository at this place (an unmounted disk, a wrong path)."""
+
+    exit_code = 11
+
+
+class RepositoryExists(RepositoryError):
+    """`init` found a repository, or files, where it was to make one."""
+
+    exit_code = 12
+
+
+class UnsupportedFormat(RepositoryError):
+    """The repository needs a newer packstore."""
+
+    exit_code = 13
+
+
+class VersionNotFound(RepositoryError):
+    """No version matches what was asked for."""
+
+    exit_code = 14
+
+
+class AmbiguousVersion(RepositoryError):
+    """Several versions match what was asked for."""
+
+    exit_code = 15
+
+
+class RepositoryUnreadable(RepositoryError):
+    """Both copies of the repository file are damaged."""
+
+    exit_code = 16
+
+
+class IndexUnusable(RepositoryError):
+    """The index, a local cache, can be neither used nor made anew."""
+
+    exit_code = 17
+
+
+class KeyUnavailable(PackstoreError):
+    """The repository's keys cannot be used."""
+
+    exit_code = 20
+
+
+class PassphraseMissing(KeyUnavailable):
+    """A passphrase or key file is needed and none was given."""
+
+    exit_code = 21
+
+
+class WrongKey(KeyUnavailable):
+    """The passphrase or key file does not open this repository."""
+
+    exit_code = 22
+
+
+class KeyFileUnusable(KeyUnavailable):
+    """The key file is missing, damaged, or not one that packstore wrote."""
+
+    exit_code = 23
+
+
+class KeysUnreadable(KeyUnavailable):
+    """Both copies of a needed slot or epoch are damaged or missing."""
+
+    exit_code = 24
+
+
+class TamperedRepository(KeyUnavailable):
+    """Something carries a wrong MAC, or claims not to be encrypted: not an accident."""
+
+    exit_code = 25
+
+
+class StorageError(PackstoreError):
+    """Reading or writing the repository's storage failed."""
+
+    exit_code = 30
+
+
+class NameNotFound(StorageError):
+    """A file that should be in the storage is not there."""
+
+    exit_code = 31
+
+
+class NameExists(StorageError):
+    """A file that was to be created is there already."""
+
+    exit_code = 32
+
+
+class StorageFull(StorageError):
+    """The storage is full, or its quota is used up."""
+
+    exit_code = 33
+
+
+class StorageDenied(StorageError):
+    """The storage refuses: permissions, or a read-only file system."""
+
+    exit_code = 34
+
+
+class StorageGone(StorageError):
+    """The storage failed or vanished while in use (an unplugged disk)."""
+
+    exit_code = 35
+
+
+class DamageError(PackstoreError):
+    """Damage was found: by a check, or by a restore that went on around it."""
+
+    exit_code = 40
+
+
+class FormatError(DamageError):
+    """Bytes do not have the form that FORMAT.md demands."""
+
+    exit_code = 41
+
+    def __init__(self, what: str, reason: str, *, failure: str = "malformed", offset: int | None = None) -> None:
+        """Describe the fault: `failure` is the class of FORMAT.md section 17, `offset` is in bytes."""
+        where = "" if offset is None else f" at byte {offset}"
+        super().__init__(f"{what}{where}: {reason}")
+        self.what = what
+        self.reason = reason
+        self.failure = failure
+        self.offset = offset
+
+
+class ObjectMissing(DamageError):
+    """An object is in no pack of the repository."""
+
+    exit_code = 42
+
+
+class ObjectCorrupt(DamageError):
+    """An object was found, and no copy of it is what it should be."""
+
+    exit_code = 43
+
+
+class SourceError(PackstoreError):
+    """The source cannot be backed up."""
+
+    exit_code = 50
+
+
+class SourceNotFound(SourceError):
+    """The source does not exist."""
+
+    exit_code = 51
+
+
+class SourceDenied(SourceError):
+    """The source may not be read."""
+
+    exit_code = 52
+
+
+class SourceChanged(SourceError):
+    """The source changed its size while it was read; nothing was committed."""
+
+    exit_code = 53
+
+
+class SourceReadFailed(SourceError):
+    """Parts of the source could not be read; the version is committed without them."""
+
+    exit_code = 54
+
+
+class TargetError(PackstoreError):
+    """The target cannot be restored to."""
+
+    exit_code = 55
+
+
+class TargetExists(TargetError):
+    """The target exists and --force was not given."""
+
+    exit_code = 56
+
+
+class TargetBusy(TargetError):
+    """The target is mounted or in use."""
+
+    exit_code = 57
+
+
+class TargetTooSmall(TargetError):
+    """The target is smaller than the version."""
+
+    exit_code = 58
+
+
+class TargetWriteFailed(TargetError):
+    """Writing to the target failed; what is there is incomplete."""
+
+    exit_code = 59
+
+
+class Interrupted(PackstoreError):
+    """Stopped by Ctrl-C or SIGTERM; what was committed stays, what was stored is found again."""
+
+    exit_code = 130

@@ -1,0 +1,244 @@
+"""A pack: header, records, directory, trailer. FORMAT.md section 7.
+
+    header | record | record | … | directory | trailer
+
+Read forward by walking the records, backward from the trailer. A pack without a valid trailer does not
+exist as far as writers are concerned; what can still be read of it is salvage.
+Before: format.record. After: packs.writer, packs.reader, packs.scanner.
+"""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from packstore.checksum import checksum64
+from packstore.errors import FormatError
+from packstore.format.layout import Field, Layout, check_magic, check_reserved
+from packstore.format.record import HEADER_BYTES, Compression, Encryption, Kind, RecordHeader, check_fields
+from packstore.format.strictmsgpack import Key, MapSchema, Value, decode, encode
+from packstore.ids import ObjectId, PackId, Uid
+from packstore.limits import KEY_ID_BYTES, MAX_DIRECTORY_BYTES, MAX_PACK_RECORDS, OBJECT_ID_BYTES
+
+PACK_MAGIC: Final = b"\x89PSpack\x01"
+TRAILER_MAGIC: Final = b"\x89PSseal\x01"
+
+Mac = Callable[[bytes], bytes]
+"""Computes the 32-byte MAC of a message under the pack key."""
+
+
+class PackType(IntEnum):
+    """Which records a pack may hold, and so under which prefix it lies."""
+
+    BLOCKS = 1
+    META = 2
+
+
+PACK_HEADER: Final = Layout(
+    "pack_header",
+    Field("magic", "bytes", 8),
+    Field("pack_type", "u8"),
+    Field("reserved1", "u8"),
+    Field("reserved2", "u16"),
+    Field("reserved3", "u32"),
+    Field("pack_id", "bytes", 16),
+    Field("repository_id", "bytes", 16),
+    Field("domain", "bytes", 8),
+    Field("checksum", "u64"),
+)
+PACK_TRAILER: Final = Layout(
+    "pack_trailer",
+    Field("magic", "bytes", 8),
+    Field("directory_offset", "u64"),
+    Field("directory_size", "u32"),
+    Field("record_count", "u32"),
+    Field("pack_id", "bytes", 16),
+    Field("domain", "bytes", 8),
+    Field("mac", "bytes", 32),
+    Field("checksum", "u64"),
+)
+DIRECTORY: Final = MapSchema("directory", Key("pack", "bin16"), Key("records", "array"))
+
+_HEADER_CHECKED: Final = PACK_HEADER.offset_of("checksum")
+_TRAILER_CHECKED: Final = PACK_TRAILER.offset_of("checksum")
+_TRAILER_AUTHENTICATED: Final = PACK_TRAILER.offset_of("mac")
+
+
+@dataclass(frozen=True, slots=True)
+class PackHeader:
+    """Who a pack is and whose."""
+
+    pack_type: PackType
+    pack_id: PackId
+    repository_id: Uid
+    domain: bytes
+
+
+class Entry(NamedTuple):
+    """One record in a directory: where it begins and what its header says."""
+
+    kind: Kind
+    object_id: ObjectId
+    offset: int
+    payload_size: int
+    plain_size: int
+    compression: Compression
+    encryption: Encryption
+    key_id: bytes
+
+    @property
+    def record_size(self) -> int:
+        """Bytes of header and payload together."""
+        return HEADER_BYTES + self.payload_size
+
+    def matches(self, header: RecordHeader) -> bool:
+        """Say whether `header` is the header this entry was made from."""
+        return self == entry_of(header, self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Trailer:
+    """Where the directory lies, in bytes from the start of the pack."""
+
+    directory_offset: int
+    directory_size: int
+    record_count: int
+    pack_id: PackId
+    domain: bytes
+    mac: bytes
+    checksum: int
+
+
+def entry_of(header: RecordHeader, offset: int) -> Entry:
+    """Return the directory entry of a record that begins at `offset`."""
+    return Entry(
+        header.kind,
+        header.object_id,
+        offset,
+        header.payload_size,
+        header.plain_size,
+        header.compression,
+        header.encryption,
+        header.key_id,
+    )
+
+
+def encode_pack_header(header: PackHeader) -> bytes:
+    """Return the bytes of a pack header."""
+    fields = (PACK_MAGIC, header.pack_type, 0, 0, 0, header.pack_id, header.repository_id, header.domain)
+    checked = PACK_HEADER.pack(*fields, 0)[:_HEADER_CHECKED]
+    return PACK_HEADER.pack(*fields, checksum64((checked,)))
+
+
+def decode_pack_header(data: bytes | memoryview) -> PackHeader:
+    """Decode the header at the start of a pack.
+
+    Raises:
+        FormatError: it is not the undamaged header of a pack that this program can read.
+    """
+    magic, pack_type, zero1, zero2, zero3, pack_id, repository_id, domain, checksum = PACK_HEADER.unpack(data)
+    check_magic("pack header", magic, PACK_MAGIC)
+    if checksum64((data[:_HEADER_CHECKED],)) != checksum:
+        raise FormatError("pack header", "checksum differs", failure="bad-checksum")
+    check_reserved("pack header", zero1 | zero2 | zero3)
+    if pack_type not in tuple(PackType):
+        raise FormatError("pack header", f"unknown pack type {pack_type}", failure="unsupported")
+    return PackHeader(PackType(pack_type), PackId(pack_id), Uid(repository_id), domain)
+
+
+def encode_directory(pack_id: PackId, entries: Sequence[Entry]) -> bytes:
+    """Return the bytes of a directory."""
+    return encode({"pack": pack_id, "records": [list(entry) for entry in entries]})
+
+
+def decode_directory(data: bytes) -> tuple[PackId, list[Entry]]:
+    """Decode a directory; return the pack it describes and its entries in order of offset.
+
+    Raises:
+        FormatError: it is not a directory, or its records do not lie one after another without a gap.
+    """
+    found = DIRECTORY.check(decode(data, MAX_DIRECTORY_BYTES))
+    if len(found["records"]) > MAX_PACK_RECORDS:
+        raise FormatError("directory", f"{len(found['records'])} records", failure="oversize")
+    entries = [_decode_entry(row) for row in found["records"]]
+    offset = PACK_HEADER.size
+    for entry in entries:
+        if entry.offset != offset:
+            raise FormatError("directory", f"a record at {entry.offset} where {offset} is due")
+        offset += entry.record_size
+    return PackId(found["pack"]), entries
+
+
+_ENTRY_FIELDS: Final = len(Entry._fields)
+
+
+def _decode_entry(row: Value) -> Entry:
+    if not isinstance(row, list) or len(row) != _ENTRY_FIELDS:
+        raise FormatError("directory", "an entry has the wrong number of fields")
+    kind, object_id, offset, payload_size, plain_size, compression, encryption, key_id = row
+    numbers = (kind, offset, payload_size, plain_size, compression, encryption)
+    if any(not isinstance(number, int) or isinstance(number, bool) or number >> 32 for number in numbers):
+        raise FormatError("directory", "an entry has a field of the wrong type")
+    if not _is_bytes(object_id, OBJECT_ID_BYTES) or not _is_bytes(key_id, KEY_ID_BYTES):
+        raise FormatError("directory", "an entry has an id of the wrong length")
+    try:
+        header = RecordHeader(
+            Kind(kind),
+            Compression(compression),
+            Encryption(encryption),
+            plain_size,
+            payload_size,
+            key_id,
+            ObjectId(object_id),
+        )
+    except ValueError as error:
+        raise FormatError("directory", str(error), failure="unsupported") from None
+    check_fields("directory", header)
+    return entry_of(header, offset)
+
+
+def _is_bytes(value: Value, length: int) -> bool:
+    return isinstance(value, bytes) and len(value) == length
+
+
+def encode_trailer(header: PackHeader, directory: bytes, directory_offset: int, count: int, mac: Mac) -> bytes:
+    """Return the trailer that seals a pack; it checks and authenticates header and directory too."""
+    fields = (TRAILER_MAGIC, directory_offset, len(directory), count, header.pack_id, header.domain)
+    before = encode_pack_header(header) + directory
+    authenticated = PACK_TRAILER.pack(*fields, b"", 0)[:_TRAILER_AUTHENTICATED]
+    tag = mac(before + authenticated)
+    checked = authenticated + tag
+    return PACK_TRAILER.pack(*fields, tag, checksum64((before, checked)))
+
+
+def decode_trailer(data: bytes | memoryview) -> Trailer:
+    """Decode the last bytes of a pack; the checksum is verified by `check_seal`.
+
+    Raises:
+        FormatError: it is not the trailer of a pack that this program can read.
+    """
+    magic, offset, size, count, pack_id, domain, mac, checksum = PACK_TRAILER.unpack(data)
+    check_magic("pack trailer", magic, TRAILER_MAGIC)
+    if size > MAX_DIRECTORY_BYTES or count > MAX_PACK_RECORDS:
+        raise FormatError("pack trailer", f"directory of {size} bytes, {count} records", failure="oversize")
+    return Trailer(offset, size, count, PackId(pack_id), domain, mac, checksum)
+
+
+def check_seal(header: PackHeader, directory: bytes, trailer: Trailer, trailer_bytes: bytes) -> None:
+    """Verify the trailer's checksum over header, directory and itself, and that the three agree.
+
+    Raises:
+        FormatError: they do not.
+    """
+    before = encode_pack_header(header)
+    if checksum64((before, directory, trailer_bytes[:_TRAILER_CHECKED])) != trailer.checksum:
+        raise FormatError("pack trailer", "checksum differs", failure="bad-checksum")
+    if (header.pack_id, header.domain) != (trailer.pack_id, trailer.domain):
+        raise FormatError("pack trailer", "belongs to another pack")
+
+
+def check_mac(header: PackHeader, directory: bytes, trailer: Trailer, trailer_bytes: bytes, mac: Mac) -> bool:
+    """Say whether the trailer's MAC is the one that the pack key gives."""
+    message = encode_pack_header(header) + directory + trailer_bytes[:_TRAILER_AUTHENTICATED]
+    return hmac.compare_digest(mac(message), trailer.mac)

@@ -1,0 +1,121 @@
+"""Canonical msgpack, and maps with declared keys: the only module that imports msgpack.
+
+FORMAT.md section 3. Canonical: map keys are strings in ascending byte order, every integer and length in
+its shortest form, no floats, no extension types. A decoder therefore accepts exactly one encoding of each
+value, which it proves by encoding again and comparing; duplicate keys cannot survive that.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from packstore.errors import FormatError
+from packstore.limits import MAX_MSGPACK_DEPTH, MAX_TEXT_BYTES
+
+Value = Any
+"""None, bool, int (unsigned 64 bits), str, bytes, list of values, dict from str to values."""
+
+_MAX_U64: Final = (1 << 64) - 1
+_INTEGER_BITS: Final = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a map. `type`: bool, u8…u64, str, bin, binN (N bytes), array, map; `?` after it admits nil."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+class MapSchema:
+    """The declared keys of one kind of map. Keys it does not declare are ignored."""
+
+    def __init__(self, name: str, *keys: Key) -> None:
+        self.name = name
+        self.keys = keys
+
+    def check(self, value: Value) -> dict[str, Value]:
+        """Return the declared keys of `value`, absent optional ones as None.
+
+        Raises:
+            FormatError: not a map, a required key is absent, or a value has another type.
+        """
+        if not isinstance(value, dict):
+            raise FormatError(self.name, "not a map")
+        found: dict[str, Value] = {}
+        for key in self.keys:
+            if key.name not in value:
+                if key.required:
+                    raise FormatError(self.name, f"key {key.name!r} is missing")
+                found[key.name] = None
+            elif not _has_type(value[key.name], key.type):
+                raise FormatError(self.name, f"key {key.name!r} is not of type {key.type}")
+            else:
+                found[key.name] = value[key.name]
+        return found
+
+
+def _has_type(value: Value, declared: str) -> bool:
+    if declared.endswith("?"):
+        return value is None or _has_type(value, declared[:-1])
+    if declared in _INTEGER_BITS:
+        return isinstance(value, int) and not isinstance(value, bool) and value >> _INTEGER_BITS[declared] == 0
+    if declared.startswith("bin"):
+        return isinstance(value, bytes) and (declared == "bin" or len(value) == int(declared[3:]))
+    if declared == "str":
+        return isinstance(value, str) and len(value.encode()) <= MAX_TEXT_BYTES
+    return isinstance(value, {"bool": bool, "array": list, "map": dict}[declared])
+
+
+def encode(value: Value) -> bytes:
+    """Return the canonical encoding of `value`.
+
+    Raises:
+        FormatError: the value cannot be encoded canonically (a float, a negative integer, a string that
+            is not Unicode, too deep …).
+    """
+    try:
+        packed: bytes = msgpack.packb(_canonical(value, 0), use_bin_type=True)
+    except UnicodeEncodeError as error:
+        raise FormatError("msgpack", f"a string is not Unicode: {error}") from None
+    return packed
+
+
+def _canonical(value: Value, depth: int) -> Value:
+    if depth > MAX_MSGPACK_DEPTH:
+        raise FormatError("msgpack", f"nested deeper than {MAX_MSGPACK_DEPTH}", failure="oversize")
+    if value is None or isinstance(value, bool | str | bytes):
+        return value
+    if isinstance(value, int):
+        if not 0 <= value <= _MAX_U64:
+            raise FormatError("msgpack", f"integer {value} is not an unsigned 64-bit number")
+        return value
+    if isinstance(value, list | tuple):
+        return [_canonical(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise FormatError("msgpack", "a map key is not a string")
+        return {key: _canonical(value[key], depth + 1) for key in sorted(value, key=str.encode)}
+    raise FormatError("msgpack", f"type {type(value).__name__} is not part of the format")
+
+
+def decode(data: bytes, max_bytes: int) -> Value:
+    """Decode one canonical msgpack value that fills `data`.
+
+    Raises:
+        FormatError: longer than `max_bytes`, not msgpack, trailing bytes, or not canonical.
+    """
+    if len(data) > max_bytes:
+        raise FormatError("msgpack", f"{len(data)} bytes, more than {max_bytes}", failure="oversize")
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
+        again = encode(value)
+    except FormatError:
+        raise
+    except (ValueError, TypeError, RecursionError, UnicodeError, msgpack.UnpackException) as error:
+        raise FormatError("msgpack", f"cannot be decoded: {error}") from None
+    if again != data:
+        raise FormatError("msgpack", "not the canonical encoding of its value")
+    return value
