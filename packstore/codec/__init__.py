@@ -1,0 +1,1 @@
+"""From plaintext to payload and back: compression, encryption, keys."""

@@ -1,0 +1,107 @@
+"""From an object to its record and back, always checked. FORMAT.md section 6.
+
+Out: compress, encrypt, then undo both and compare, before anything enters a pack: a memory error found
+years later is found too late. Back: decrypt, decompress, and compare the id, on every read.
+Before: codec.keyring, codec.compression. After: packs.writer, repository.objects.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from packstore.checksum import Buffer
+from packstore.codec.compression import Compressor
+from packstore.codec.keyring import Keyring
+from packstore.codec.sodium import AEADS, seal, unseal
+from packstore.codec.stages import Stages
+from packstore.errors import FormatError, PackstoreError
+from packstore.format.record import Compression, Encryption, Kind, RecordHeader, check_fields, encode_header
+from packstore.ids import ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedObject:
+    """A record, ready for a pack: its header, as value and bytes, and its payload."""
+
+    header: RecordHeader
+    header_bytes: bytes
+    payload: bytes
+
+
+class ObjectCodec:
+    """Encodes and decodes objects with the keys of one repository. Safe to use from many threads."""
+
+    def __init__(
+        self, keyring: Keyring, compressor: Compressor, stages: Stages, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._keyring = keyring
+        self._compressor = compressor
+        self._stages = stages
+        self._random = random
+
+    def encode(self, kind: Kind, object_id: ObjectId, plain: bytes) -> EncodedObject:
+        """Return the record of an object, proven to decode to `plain`.
+
+        Raises:
+            FormatError: `plain` is empty or larger than its kind may be: nobody could read the record.
+            PackstoreError: it does not: this machine's memory or processor is faulty.
+        """
+        with self._stages.time("compress"):
+            frame = self._compressor.compress(plain)
+        body = plain if frame is None else frame
+        key = self._keyring.writing_key(kind)
+        overhead = sum(AEADS[key.encryption][:2]) if key.encryption else 0
+        header = RecordHeader(
+            kind=kind,
+            compression=Compression.RAW if frame is None else Compression.ZSTD,
+            encryption=key.encryption,
+            plain_size=len(plain),
+            payload_size=len(body) + overhead,
+            key_id=key.id,
+            object_id=object_id,
+        )
+        check_fields("object", header)
+        payload = body
+        if key.encryption is not Encryption.NONE:
+            with self._stages.time("encrypt"):
+                nonce = self._random(AEADS[key.encryption].nonce_size)
+                payload = seal(key.encryption, key.key, nonce, body, header.authenticated())
+        encoded = EncodedObject(header, encode_header(header, payload), payload)
+        with self._stages.time("verify"):
+            self._verify(encoded, plain)
+        return encoded
+
+    def _verify(self, encoded: EncodedObject, plain: bytes) -> None:
+        try:
+            same = self._open(encoded.header, encoded.payload) == plain
+        except FormatError:
+            same = False
+        if not same:
+            raise PackstoreError(
+                "an object that was just encoded does not decode to itself: "
+                "this machine has a hardware or software fault; nothing was committed",
+                advice="test its memory before you trust it with anything",
+            )
+
+    def decode(self, header: RecordHeader, payload: Buffer) -> bytes:
+        """Return the plaintext of a record, its id compared.
+
+        Raises:
+            FormatError: it does not open, does not decompress, or is another object ("wrong-id").
+        """
+        plain = self._open(header, payload)
+        if self._keyring.object_id(plain) != header.object_id:
+            raise FormatError("record", "the content is not what its id says", failure="wrong-id")
+        return plain
+
+    def _open(self, header: RecordHeader, payload: Buffer) -> bytes:
+        key = self._keyring.reading_key(header.kind, header.key_id, header.encryption)
+        body = bytes(payload)
+        if key.encryption is not Encryption.NONE:
+            body = unseal(key.encryption, key.key, body, header.authenticated())
+        if header.compression is Compression.ZSTD:
+            return self._compressor.decompress(body, header.plain_size)
+        if len(body) != header.plain_size:
+            reason = f"{len(body)} bytes where {header.plain_size} are due"
+            raise FormatError("payload", reason, failure="decompress-failed")
+        return body

@@ -1,0 +1,153 @@
+"""Slots and epochs: how a passphrase or a secret leads to the keys. FORMAT.md sections 8.2 and 8.3.
+
+A slot wraps what never changes: the root secret and the slot's own X25519 secret. An epoch's secret is
+sealed to the public key of every slot, so a new epoch needs no other slot's passphrase.
+Before: format.document. After: codec.keyring.
+"""
+
+import hmac
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from packstore.codec.derivation import prf
+from packstore.codec.secret import SECRET_BYTES
+from packstore.codec.sodium import argon2id, box_open, box_public_key, box_seal, seal, unseal
+from packstore.errors import FormatError, UsageError
+from packstore.format.document import Epoch, Slot, SlotHeader, SlotKind, encode_slot_header
+from packstore.format.record import Encryption
+from packstore.ids import Uid
+from packstore.limits import GIB, MIB
+
+Random = Callable[[int], bytes]
+"""Returns so many random bytes; injected, so that vectors can be made."""
+
+ROOT_BYTES: Final = 32
+_NONCE_BYTES: Final = 24
+
+KDF_COSTS: Final = {"interactive": (2, 64 * MIB), "moderate": (3, 256 * MIB), "sensitive": (4, 1 * GIB)}
+"""Passes and memory in bytes of argon2id, by name."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a person or a file offers to open a slot. Never shown: the repr is silent."""
+
+    kind: SlotKind
+    material: bytes
+
+    def __repr__(self) -> str:
+        return f"Credential({self.kind.name})"
+
+    @classmethod
+    def from_passphrase(cls, passphrase: str) -> "Credential":
+        """Make one from a passphrase: NFC, UTF-8, one final newline taken off.
+
+        Raises:
+            UsageError: the passphrase is empty, or not Unicode.
+        """
+        text = unicodedata.normalize("NFC", passphrase.removesuffix("\n").removesuffix("\r"))
+        if not text:
+            raise UsageError("an empty passphrase protects nothing")
+        try:
+            return cls(SlotKind.PASSPHRASE, text.encode())
+        except UnicodeEncodeError:
+            raise UsageError("the passphrase is not valid UTF-8") from None
+
+    @classmethod
+    def from_secret(cls, secret: bytes, kind: SlotKind = SlotKind.KEY_FILE) -> "Credential":
+        """Make one from the 20 bytes of a key file or a recovery key."""
+        if len(secret) != SECRET_BYTES:
+            raise UsageError(f"a secret has {SECRET_BYTES} bytes")
+        return cls(kind, secret)
+
+    def can_open(self, kind: SlotKind) -> bool:
+        """Say whether it is worth trying on a slot of this kind: secrets fit both kinds that take one."""
+        return (self.kind is SlotKind.PASSPHRASE) == (kind is SlotKind.PASSPHRASE)
+
+
+@dataclass(frozen=True)
+class OpenSlot:
+    """What a slot wraps. Never shown: the repr is silent."""
+
+    id: Uid
+    root: bytes
+    box_secret: bytes
+
+    def __repr__(self) -> str:
+        return f"OpenSlot({self.id.hex()})"
+
+
+def make_slot(
+    credential: Credential,
+    repository_id: Uid,
+    root: bytes,
+    *,
+    costs: tuple[int, int],
+    label: str,
+    date_ms: int,
+    random: Random,
+) -> Slot:
+    """Wrap the root secret under a credential; `costs` are passes and bytes of memory of argon2id."""
+    box_secret = random(32)
+    passes, memory = costs if credential.kind is SlotKind.PASSPHRASE else (0, 0)
+    header = SlotHeader(
+        id=Uid(random(16)),
+        kind=credential.kind,
+        salt=random(16),
+        passes=passes,
+        memory=memory,
+        public_key=box_public_key(box_secret),
+        date_ms=date_ms,
+        label=label,
+    )
+    header_bytes = encode_slot_header(header)
+    derived = prf(_key_encryption_key(credential, header), "slot", repository_id, header_bytes)
+    nonce = random(_NONCE_BYTES)
+    sealed = seal(Encryption.XCHACHA20_POLY1305, derived[:32], nonce, root + box_secret, header_bytes)
+    return Slot(header, header_bytes, derived[32:], nonce, sealed[_NONCE_BYTES:])
+
+
+def open_slot(slot: Slot, credential: Credential, repository_id: Uid) -> OpenSlot | None:
+    """Open a slot; None if the credential is not the one it was made with.
+
+    Raises:
+        FormatError: the credential is right and the slot is damaged or forged.
+    """
+    if not credential.can_open(slot.header.kind):
+        return None
+    derived = prf(_key_encryption_key(credential, slot.header), "slot", repository_id, slot.header_bytes)
+    if not hmac.compare_digest(derived[32:], slot.commitment):
+        return None
+    body = unseal(Encryption.XCHACHA20_POLY1305, derived[:32], slot.nonce + slot.sealed, slot.header_bytes)
+    opened = OpenSlot(slot.header.id, body[:ROOT_BYTES], body[ROOT_BYTES:])
+    if box_public_key(opened.box_secret) != slot.header.public_key:
+        raise FormatError("slot", "its public key is not that of its secret")
+    return opened
+
+
+def _key_encryption_key(credential: Credential, header: SlotHeader) -> bytes:
+    if credential.kind is SlotKind.PASSPHRASE:
+        return argon2id(credential.material, header.salt, header.passes, header.memory)
+    return credential.material
+
+
+def make_epoch(
+    number: int, encryption: Encryption, slots: list[SlotHeader], *, date_ms: int, random: Random
+) -> tuple[Epoch, bytes]:
+    """Make an epoch sealed to `slots`; return it and its 32-byte secret."""
+    epoch_id = Uid(random(16))
+    secret = random(32)
+    sealed = {slot.id: box_seal(secret, slot.public_key) for slot in slots}
+    return Epoch(epoch_id, number, encryption, date_ms, sealed), secret
+
+
+def open_epoch(epoch: Epoch, slot: OpenSlot) -> bytes | None:
+    """Return an epoch's secret; None if the epoch was not sealed to this slot.
+
+    Raises:
+        FormatError: it was, and the box does not open.
+    """
+    sealed = epoch.sealed.get(slot.id)
+    return None if sealed is None else box_open(sealed, slot.box_secret)
