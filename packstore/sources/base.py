@@ -1,0 +1,68 @@
+"""What a backup asks of a source, and a restore of a target.
+
+After: sources.file, sources.stream.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from packstore.blocks import Extent
+
+
+class Source(Protocol):
+    """A device being read."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; None for a stream, whose end is seen only when it is reached."""
+
+    @property
+    def description(self) -> dict[str, str | int]:
+        """Where it comes from, as the version records it."""
+
+    def extents(self) -> Iterator[Extent]:
+        """Yield, in ascending order, the ranges that may hold anything but zeros. For a stream: nothing."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes; from a stream, which is read in order, fewer at its end.
+
+        Raises:
+            SourceReadFailed: the range cannot be read.
+            SourceChanged: the source ended before the range did.
+        """
+
+    def finish(self) -> list[str]:
+        """Return warnings about what happened to the source meanwhile.
+
+        Raises:
+            SourceChanged: its size is another now.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Target(Protocol):
+    """A device being written. Nothing is touched before `begin`."""
+
+    in_order: bool
+    """Whether writes must come one after another from offset 0 on."""
+
+    def begin(self, size: int) -> None:
+        """Prepare for `size` bytes.
+
+        Raises:
+            TargetError: it exists, is busy, is too small, cannot be written; nothing was changed.
+        """
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write `data`. Raises TargetWriteFailed."""
+
+    def zero(self, offset: int, length: int) -> None:
+        """Make a range read as zeros, whatever was there. Raises TargetWriteFailed."""
+
+    def finish(self) -> None:
+        """Make everything durable. Raises TargetWriteFailed."""
+
+    def close(self) -> None:
+        """Let go of it."""

@@ -1,0 +1,125 @@
+"""Regular files and block devices as sources.
+
+Holes are found by SEEK_DATA where the file system can tell. Pages are dropped from the cache behind the
+reader: a nightly backup must not push everybody else's out.
+Before: blocks. After: operations.reading.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from packstore.blocks import Extent
+from packstore.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, SourceReadFailed
+from packstore.limits import MIB
+
+_DROP_BYTES: Final = 16 * MIB
+"""Pages are dropped in steps of this size."""
+
+
+class FileSource:
+    """A regular file or block device, opened for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise SourceNotFound(f"{path} does not exist") from None
+        except PermissionError:
+            raise SourceDenied(f"{path} may not be read", advice="run as a user who may read it") from None
+        except OSError as error:
+            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            self._before = os.fstat(self._descriptor)
+            self._kind = self._kind_of(self._before.st_mode)
+            self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        except BaseException:
+            self.close()
+            raise
+        self._dropped = 0
+
+    def _kind_of(self, mode: int) -> str:
+        if stat.S_ISREG(mode):
+            return "file"
+        if stat.S_ISBLK(mode):
+            return "device"
+        what = "a directory" if stat.S_ISDIR(mode) else "neither a file nor a block device"
+        advice = "to back up a stream, pipe it in and name the source -"
+        raise SourceError(f"{self._path} is {what}", advice="" if stat.S_ISDIR(mode) else advice)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes."""
+        return self._size
+
+    @property
+    def description(self) -> dict[str, str | int]:
+        """Type and path; of a file also size, times and inode."""
+        where: dict[str, str | int] = {"type": self._kind, "path": str(self._path.absolute())}
+        if self._kind == "file":
+            where |= {
+                "size": self._size,
+                "mtime_ns": max(self._before.st_mtime_ns, 0),
+                "inode": self._before.st_ino,
+                "device": self._before.st_dev,
+            }
+        return where
+
+    def extents(self) -> Iterator[Extent]:
+        """Yield the ranges that are not holes; everything, where nobody can tell."""
+        offset = 0
+        while offset < self._size:
+            try:
+                begin = os.lseek(self._descriptor, offset, os.SEEK_DATA)
+                end = os.lseek(self._descriptor, begin, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    yield Extent(offset, self._size - offset)
+                return  # ENXIO: a hole up to the end
+            end = min(max(end, begin + 1), self._size)
+            if begin < end:
+                yield Extent(begin, end - begin)
+            offset = max(end, begin + 1)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes."""
+        try:
+            data = os.pread(self._descriptor, length, offset)
+            while 0 < len(data) < length and (
+                more := os.pread(self._descriptor, length - len(data), offset + len(data))
+            ):
+                data += more
+        except OSError as error:
+            if error.errno in {errno.EIO, errno.ENODATA, errno.EILSEQ}:
+                raise SourceReadFailed(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
+            raise SourceError(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
+        if len(data) != length:
+            raise SourceChanged(f"{self._path} ended at {offset + len(data)} while it was being read")
+        self._drop_behind(offset)
+        return data
+
+    def _drop_behind(self, offset: int) -> None:
+        if offset - self._dropped >= _DROP_BYTES:
+            os.posix_fadvise(self._descriptor, self._dropped, offset - self._dropped, os.POSIX_FADV_DONTNEED)
+            self._dropped = offset
+
+    def finish(self) -> list[str]:
+        """Compare size and time of change with what they were at the start."""
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        size = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if size != self._size:
+            message = f"{self._path} had {self._size} bytes at the start and has {size} now; nothing was committed"
+            raise SourceChanged(message, advice="back up a snapshot of it, or stop what writes to it")
+        after = os.fstat(self._descriptor)
+        if self._kind == "file" and after.st_mtime_ns != self._before.st_mtime_ns:
+            return [f"{self._path} was written to while it was being read: the version may mix old and new"]
+        return []
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)

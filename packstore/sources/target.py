@@ -1,0 +1,164 @@
+"""Regular files and block devices as targets.
+
+A block device is opened with O_EXCL, which the kernel refuses while it is mounted, a member of RAID or
+LVM, or swap. Holes are made to read as zeros, whatever the device held before.
+Before: operations.restore.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Final
+
+from packstore.blocks import zeros
+from packstore.errors import TargetBusy, TargetError, TargetExists, TargetTooSmall, TargetWriteFailed
+from packstore.limits import MIB
+
+_BLKZEROOUT: Final = 0x127F
+_SECTOR: Final = 512
+_FLUSH_BYTES: Final = 256 * MIB
+"""Written back, and dropped from the cache, in steps of this size."""
+_VANISHED: Final = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.EROFS}
+
+
+class FileTarget:
+    """A regular file, made anew or replaced, or a block device."""
+
+    in_order = False
+
+    def __init__(self, path: Path, *, force: bool, sparse: bool) -> None:
+        self._path = path
+        self._force = force
+        self._sparse = sparse
+        self._descriptor: int | None = None
+        self._device = False
+        self._unflushed = 0
+
+    def begin(self, size: int) -> None:
+        """Open the target, refusing what must not be overwritten."""
+        try:
+            mode = self._path.stat().st_mode
+        except FileNotFoundError:
+            self._open(os.O_CREAT | os.O_EXCL)
+        except OSError as error:
+            raise TargetError(f"{self._path} cannot be used: {error.strerror}") from error
+        else:
+            self._open_existing(mode, size)
+        if not self._device:
+            self._resize(size)
+
+    def _open_existing(self, mode: int, size: int) -> None:
+        self._device = stat.S_ISBLK(mode)
+        if not self._device and not stat.S_ISREG(mode):
+            raise TargetError(f"{self._path} is neither a file nor a block device")
+        if self._device:
+            self._open(os.O_EXCL)
+            have = os.lseek(self._fd, 0, os.SEEK_END)
+            if have < size:
+                raise TargetTooSmall(f"{self._path} has {have} bytes, the version has {size}")
+        if not self._force:
+            what = "is a block device, and what is on it would be overwritten" if self._device else "exists"
+            raise TargetExists(f"{self._path} {what}", advice="restore with --force if that is what you want")
+        if not self._device:
+            self._open(os.O_TRUNC)
+
+    def _open(self, flags: int) -> None:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                where = _mounted_at(self._path)
+                raise TargetBusy(f"{self._path} is in use{where}", advice="unmount it first") from error
+            raise TargetError(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def _resize(self, size: int) -> None:
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError as error:
+            raise self._failed(error, 0) from error
+
+    @property
+    def _fd(self) -> int:
+        assert self._descriptor is not None, "used before begin or after close"
+        return self._descriptor
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`."""
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.pwrite(self._fd, view, offset)
+                offset += written
+                view = view[written:]
+            self._unflushed += len(data)
+            if self._unflushed >= _FLUSH_BYTES:
+                self._flush()
+        except OSError as error:
+            raise self._failed(error, offset) from error
+
+    def zero(self, offset: int, length: int) -> None:
+        """Make a range read as zeros: nothing to do in a new file unless it is not to be sparse."""
+        if not self._device and self._sparse:
+            return
+        if self._device and self._sparse:
+            begin, end = -(-offset // _SECTOR) * _SECTOR, (offset + length) // _SECTOR * _SECTOR
+            if begin < end and self._zero_sectors(begin, end - begin):
+                self._write_zeros(offset, begin - offset)
+                self._write_zeros(end, offset + length - end)
+                return
+        self._write_zeros(offset, length)
+
+    def _zero_sectors(self, offset: int, length: int) -> bool:
+        try:
+            fcntl.ioctl(self._fd, _BLKZEROOUT, struct.pack("=QQ", offset, length))
+        except OSError as error:
+            if error.errno in _VANISHED:
+                raise self._failed(error, offset) from error
+            return False
+        return True
+
+    def _write_zeros(self, offset: int, length: int) -> None:
+        while length > 0:
+            step = min(length, MIB)
+            self.write(offset, zeros(step))
+            offset += step
+            length -= step
+
+    def finish(self) -> None:
+        """Wait until everything is on the disk."""
+        try:
+            self._flush()
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._failed(error, 0) from error
+
+    def _flush(self) -> None:
+        os.fdatasync(self._fd)
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        self._unflushed = 0
+
+    def _failed(self, error: OSError, offset: int) -> TargetWriteFailed:
+        message = f"{self._path} cannot be written at {offset}: {error.strerror}; what is there is incomplete"
+        return TargetWriteFailed(message)
+
+    def close(self) -> None:
+        """Close the target."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+
+def _mounted_at(path: Path) -> str:
+    """Say where a device is mounted, or by what it is held; empty if nothing tells."""
+    number = path.stat().st_rdev
+    name = f"{os.major(number)}:{os.minor(number)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split()
+        if fields[2] == name:
+            return f": mounted at {fields[4]}"
+    holders = Path(f"/sys/dev/block/{name}/holders")
+    held_by = sorted(entry.name for entry in holders.iterdir()) if holders.is_dir() else []
+    return f": held by {', '.join(held_by)}" if held_by else ""

@@ -1,0 +1,1 @@
+"""Places for named, immutable files. Nothing here knows what a pack is."""
