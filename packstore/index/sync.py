@@ -1,0 +1,152 @@
+"""Bring the index up to date with `meta/`, and take in packs that nothing in `meta/` names.
+
+FORMAT.md sections 12 and 14. Damage in a meta pack costs what is lost of it and nothing else: its records
+are walked one by one, and the directories it carried are read from the packs themselves.
+Before: index.objectindex. After: repository.repository.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from packstore.codec.objectcodec import ObjectCodec
+from packstore.errors import FormatError, NameNotFound
+from packstore.format.pack import PACK_HEADER, Entry, PackType, decode_directory, entry_of
+from packstore.format.record import Kind, RecordHeader
+from packstore.format.version import decode_event, decode_version
+from packstore.ids import PackId
+from packstore.index.objectindex import MetaTransaction, ObjectIndex
+from packstore.packs.names import list_packs, pack_name
+from packstore.packs.reader import Owner, check_place, read_record, read_seal
+from packstore.packs.scanner import Gap, PackWindow, scan_records
+from packstore.progress import Progress
+from packstore.storage.base import Listed, Storage
+
+
+@dataclass
+class SyncResult:
+    """What a synchronisation found; `damage` has one line for each thing that could not be read."""
+
+    applied: int = 0
+    withdrawn: int = 0
+    orphans: int = 0
+    damage: list[str] = field(default_factory=list)
+
+
+class IndexSync:
+    """Reads packs into the index of one repository."""
+
+    def __init__(self, storage: Storage, index: ObjectIndex, owner: Owner, codec: ObjectCodec) -> None:
+        self._storage = storage
+        self._index = index
+        self._owner = owner
+        self._codec = codec
+
+    def synchronise(self, progress: Progress) -> SyncResult:
+        """Apply what is new in `meta/`, withdraw what is gone; after damage, look into the packs themselves.
+
+        Raises:
+            StorageError: the storage cannot be read.
+        """
+        listed = list_packs(self._storage, PackType.META)
+        known = self._index.metas()
+        result = SyncResult()
+        gone = [meta_id for meta_id in known if meta_id not in listed]
+        if gone:
+            self._index.withdraw(gone)
+        result.withdrawn = len(gone)
+        new = [meta_id for meta_id in listed if meta_id not in known or known[meta_id].size != listed[meta_id].size]
+        if new:
+            progress.start("reading metadata", sum(listed[meta_id].size for meta_id in new))
+        for meta_id in sorted(new):
+            self._apply(meta_id, listed[meta_id], result)
+            progress.advance(listed[meta_id].size)
+        if new:
+            progress.finish()
+        if result.damage:
+            self.adopt_orphans(result)
+        return result
+
+    def _apply(self, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+        def work(meta: MetaTransaction) -> None:
+            self._read_meta(meta, meta_id, listed, result)
+
+        try:
+            self._index.apply(meta_id, listed.size, work)
+            result.applied += 1
+        except NameNotFound:
+            return  # collected since it was listed; what is live of it is in another
+
+    def _read_meta(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+        try:
+            seal = read_seal(self._storage, PackType.META, meta_id, self._owner, listed.size)
+        except FormatError as error:
+            meta.damaged = True
+            result.damage.append(f"{listed.name}: {error.message}")
+            self._salvage(meta, meta_id, listed, result)
+            return
+        meta.claim(PackType.META, meta_id, seal.entries)
+        for entry in seal.entries:
+            if entry.kind is Kind.PAGE:
+                continue
+            try:
+                wanted = (entry.kind, entry.object_id)
+                header, payload = read_record(self._storage, listed.name, entry.offset, entry.record_size, wanted)
+                self._take(meta, header, payload)
+            except FormatError as error:
+                meta.damaged = True
+                result.damage.append(f"{listed.name}: {error.message}")
+
+    def _salvage(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+        entries: list[Entry] = []
+        for found in scan_records(PackWindow(self._storage, listed.name), listed.size):
+            if isinstance(found, Gap):
+                continue
+            try:
+                check_place(found.header.kind, PackType.META)
+                self._take(meta, found.header, found.payload)
+            except FormatError as error:
+                result.damage.append(f"{listed.name}: {error.message}")
+            else:
+                entries.append(entry_of(found.header, found.offset))
+        meta.claim(PackType.META, meta_id, entries)
+
+    def _take(self, meta: MetaTransaction, header: RecordHeader, payload: bytes | memoryview) -> None:
+        plain = self._codec.decode(header, payload)
+        if header.kind is Kind.DIRECTORY:
+            pack_id, entries = decode_directory(plain)
+            meta.claim(PackType.BLOCKS, pack_id, entries)
+        elif header.kind is Kind.VERSION:
+            meta.record(Kind.VERSION, decode_version(plain).uid, plain)
+        elif header.kind is Kind.EVENT:
+            meta.record(Kind.EVENT, decode_event(plain).id, plain)
+
+    def adopt_orphans(self, result: SyncResult, skip: Callable[[PackId], bool] = lambda _: False) -> None:
+        """Take in, by their own directories, the block packs that nothing in `meta/` names."""
+        for pack_id, listed in list_packs(self._storage, PackType.BLOCKS).items():
+            if self._index.is_known(pack_id) or skip(pack_id):
+                continue
+            try:
+                entries = read_seal(self._storage, PackType.BLOCKS, pack_id, self._owner, listed.size).entries
+            except FormatError as error:
+                result.damage.append(f"{listed.name}: {error.message}")
+                entries = self._walk(pack_id, listed)
+            except NameNotFound:
+                continue
+            self._index.add_orphan(PackType.BLOCKS, pack_id, entries)
+            result.orphans += 1
+
+    def _walk(self, pack_id: PackId, listed: Listed) -> list[Entry]:
+        """Return the records of a pack whose directory is lost: each counts only if it decodes."""
+        entries = []
+        if listed.size <= PACK_HEADER.size:
+            return []
+        for found in scan_records(PackWindow(self._storage, pack_name(PackType.BLOCKS, pack_id)), listed.size):
+            if isinstance(found, Gap):
+                continue
+            try:
+                check_place(found.header.kind, PackType.BLOCKS)
+                self._codec.decode(found.header, found.payload)
+            except FormatError:
+                continue
+            entries.append(entry_of(found.header, found.offset))
+        return entries

@@ -1,0 +1,1 @@
+"""Records into packs, packs out of a storage."""
