@@ -1,0 +1,124 @@
+"""`packstore backup`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from packstore.cli.live import LiveProgress
+from packstore.cli.options import Settings, pass_settings
+from packstore.cli.output import rate, size
+from packstore.cli.versions import iso_date
+from packstore.codec.compression import DEFAULT_COMPRESSION
+from packstore.errors import SourceReadFailed, UsageError
+from packstore.operations.backup import BackupOptions, BackupResult, backup
+from packstore.operations.pipeline import default_threads
+from packstore.repository.history import latest_of
+from packstore.repository.repository import Repository
+from packstore.sources.open import open_source
+
+
+@click.command()
+@click.argument("source")
+@click.argument("volume", required=False)
+@click.option("--from", "base", metavar="VERSION", help="Compare with this version instead of the volume's latest.")
+@click.option("--paranoid", is_flag=True, help="Hash every block; do not trust fingerprints.")
+@click.option("--compression", default=DEFAULT_COMPRESSION, show_default=True, help="none or zstd:LEVEL.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Worker threads; the number of processors by default.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="Tag the version; may be given several times.")
+@pass_settings
+def command(
+    settings: Settings,
+    source: str,
+    volume: str | None,
+    base: str | None,
+    paranoid: bool,
+    compression: str,
+    threads: int | None,
+    tags: tuple[str, ...],
+) -> None:
+    """Store SOURCE, a file, a block device or - for standard input, as a new version of VOLUME.
+
+    VOLUME is the last part of SOURCE unless it is given. Only what is not in the repository yet is stored. An
+    interrupted backup is simply run again: what is stored is not stored again.
+
+    \b
+    Examples:
+      packstore -r REPO backup /dev/vg/root
+      packstore -r REPO backup disk.img web1 --tag before-upgrade
+      zcat old.img.gz | packstore -r REPO backup - old
+    """  # noqa: D301
+    output = settings.output()
+    name = volume or _default_volume(source)
+    opened = open_source(source)
+    try:
+        with settings.repository(output, compression=compression) as repository, settings.stoppable() as stop:
+            if volume is None:
+                _check_default(repository, name, source)
+            options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
+            progress = LiveProgress(output)
+            try:
+                result = backup(repository, opened, options, stop, progress)
+            finally:
+                progress.finish()
+            stages = repository.stages.seconds()
+    finally:
+        opened.close()
+    output.result(_document(result, stages), _text(result, stages, verbose=settings.verbose))
+    if result.version.unreadable:
+        count = len(result.version.unreadable)
+        message = (
+            f"{count} ranges of {source} could not be read; version {result.version.uid.hex()[:8]} has zeros there"
+        )
+        raise SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
+
+
+def _default_volume(source: str) -> str:
+    if source == "-":
+        raise UsageError("standard input has no name: which volume is it?")
+    return Path(source).absolute().name
+
+
+def _check_default(repository: Repository, volume: str, source: str) -> None:
+    """Two devices may end in the same name; only a person can say that they are the same volume."""
+    latest = latest_of(volume, repository.states())
+    before = latest.version.source.get("path") if latest else None
+    here = str(Path(source).absolute())
+    if before is not None and before != here:
+        message = f"the last version of {volume} was made from {before}, not from {here}"
+        raise UsageError(message, advice=f"name the volume: `packstore backup {source} VOLUME`")
+
+
+def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
+    counters = result.counters
+    return {
+        "version": result.version.uid.hex(),
+        "volume": result.version.volume,
+        "date": iso_date(result.version.date_ms),
+        "base": result.base.uid.hex() if result.base else None,
+        "bytes_total": result.version.size,
+        "bytes_read": counters.read,
+        "bytes_hole": counters.hole,
+        "bytes_unchanged": counters.unchanged,
+        "bytes_dedup": counters.dedup,
+        "bytes_new": counters.new,
+        "bytes_stored": result.bytes_stored,
+        "paranoid": result.paranoid,
+        "unreadable": [{"offset": offset, "length": length} for offset, length in result.version.unreadable],
+        "seconds": round(result.seconds, 3),
+        "stages": {name: round(seconds, 3) for name, seconds in sorted(stages.items())},
+    }
+
+
+def _text(result: BackupResult, stages: dict[str, float], *, verbose: bool) -> list[str]:
+    counters = result.counters
+    lines = [
+        f"version {result.version.uid.hex()[:8]} of {result.version.volume}: {size(result.version.size)} "
+        f"in {result.seconds:.1f} s, {rate(counters.read, result.seconds)} read",
+        f"  new {size(counters.new)}, known {size(counters.dedup)}, unchanged {size(counters.unchanged)}, "
+        f"holes {size(counters.hole)}; stored {size(result.bytes_stored)}",
+    ]
+    if verbose:
+        shares = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in sorted(stages.items()))
+        lines.append(f"  processor time: {shares}")
+    return lines

@@ -1,0 +1,146 @@
+"""`packstore check`."""
+
+from typing import Any
+
+import click
+
+from packstore.cli.live import LiveProgress
+from packstore.cli.options import Settings, pass_settings
+from packstore.cli.output import Output, size
+from packstore.errors import DamageError, UsageError
+from packstore.index.objectindex import ObjectIndex
+from packstore.operations.check import CheckReport, check_repository, check_stored_bytes, check_versions
+from packstore.operations.pipeline import default_threads
+from packstore.packs.reader import Owner
+from packstore.progress import StopRequest
+from packstore.repository.opening import read_repository_file
+from packstore.repository.repository import index_directory
+
+_WHOLE = 100.0
+_SHOWN = 50
+
+
+@click.command()
+@click.argument("versions", nargs=-1, metavar="[VERSION]...")
+@click.option(
+    "--percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=_WHOLE,
+    show_default=True,
+    help="Read only so much: the packs that were read longest ago.",
+)
+@click.option("--keyless", is_flag=True, help="Verify checksums only; needs no passphrase.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Worker threads; the number of processors by default.")
+@pass_settings
+def command(settings: Settings, versions: tuple[str, ...], percent: float, keyless: bool, threads: int | None) -> None:
+    """Verify what is stored: everything, or what each VERSION needs.
+
+    Names damaged files, the versions that they hit and the byte ranges in them; exit code 40 if there is damage.
+    Run ceil(100 / P) times one after another, --percent P has read everything.
+
+    \b
+    Examples:
+      packstore -r REPO check
+      packstore -r REPO check --percent 16
+      packstore -r REPO check --keyless
+    """  # noqa: D301
+    output = settings.output()
+    if versions and (keyless or percent < _WHOLE):
+        raise UsageError("versions are checked whole and with keys: leave out --percent and --keyless")
+    count = threads or default_threads()
+    progress = LiveProgress(output)
+    try:
+        with settings.stoppable() as stop:
+            if keyless:
+                report = _keyless(settings, stop, progress, percent, count)
+            else:
+                report = _with_keys(settings, output, stop, progress, versions, percent, count)
+    finally:
+        progress.finish()
+    _report(output, report, percent, keyless=keyless)
+
+
+def _keyless(
+    settings: Settings, stop: StopRequest, progress: LiveProgress, percent: float, threads: int
+) -> CheckReport:
+    storage = settings.storage()
+    file = read_repository_file(storage).file
+    index = ObjectIndex(index_directory(settings.index_root(), file, storage), file.id)
+    try:
+        owner = Owner(file.id, None, None)
+        return check_stored_bytes(storage, owner, index, stop, progress, percent=percent, threads=threads)
+    finally:
+        index.close()
+
+
+def _with_keys(
+    settings: Settings,
+    output: Output,
+    stop: StopRequest,
+    progress: LiveProgress,
+    versions: tuple[str, ...],
+    percent: float,
+    threads: int,
+) -> CheckReport:
+    with settings.repository(output) as repository:
+        if versions:
+            found = [repository.find(version).version for version in versions]
+            return check_versions(repository, found, stop, progress, threads=threads)
+        return check_repository(repository, stop, progress, percent=percent, threads=threads)
+
+
+def _report(output: Output, report: CheckReport, percent: float, *, keyless: bool) -> None:
+    document: dict[str, Any] = {
+        "clean": report.clean,
+        "keyless": keyless,
+        "percent": percent,
+        "packs_total": report.packs_total,
+        "packs_checked": report.packs_checked,
+        "bytes_total": report.bytes_total,
+        "bytes_checked": report.bytes_checked,
+        "records": report.records,
+        "versions_checked": report.versions_checked,
+        "damage": [
+            {"file": found.name, "offset": found.offset, "length": found.length, "reason": found.reason}
+            for found in report.damage
+        ],
+        "versions": [
+            {
+                "uid": hit.version.uid.hex(),
+                "volume": hit.version.volume,
+                "bad_ranges": [{"offset": extent.offset, "length": extent.length} for extent in hit.ranges],
+            }
+            for hit in report.versions
+        ],
+    }
+    output.result(document, _text(report, keyless=keyless))
+    if not report.clean:
+        hit = f"{len(report.versions)} versions are hit" if not keyless else "run it with a key to see which versions"
+        message = f"damage in {len({found.name for found in report.damage})} files; {hit}"
+        advice = "restore brings back everything else; keep what is there, and do not delete damaged files"
+        raise DamageError(message, advice=advice)
+
+
+def _text(report: CheckReport, *, keyless: bool) -> list[str]:
+    how = "by checksum" if keyless else "decrypted and compared"
+    lines = []
+    if report.packs_total:
+        lines.append(
+            f"{report.packs_checked} of {report.packs_total} packs, {size(report.bytes_checked)}, {how}; "
+            f"{report.records} records good"
+        )
+    if report.versions_checked:
+        lines.append(f"{report.versions_checked} versions checked")
+    for found in report.damage[:_SHOWN]:
+        where = f" at {found.offset}" if found.length else ""
+        lines.append(f"DAMAGED {found.name}{where}: {found.reason}")
+    for hit in report.versions[:_SHOWN]:
+        lost = size(sum(extent.length for extent in hit.ranges))
+        first = hit.ranges[0]
+        lines.append(
+            f"HIT     version {hit.version.uid.hex()[:8]} of {hit.version.volume}: {lost} in {len(hit.ranges)} ranges, "
+            f"the first {first.length} bytes at {first.offset}"
+        )
+    if len(report.damage) > _SHOWN or len(report.versions) > _SHOWN:
+        lines.append("and more (all of it with --json)")
+    return lines if not report.clean else [*lines, "no damage found"]

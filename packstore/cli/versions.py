@@ -1,0 +1,32 @@
+"""Versions as people and programs read them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from packstore.repository.history import VersionState
+from packstore.repository.repository import Repository
+
+
+def iso_date(date_ms: int) -> str:
+    """Return a time in milliseconds since 1970 as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(date_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def local_date(state: VersionState) -> str:
+    """Return a version's date as a person expects it: local time, to the second."""
+    return state.date.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
+    """Return what `ls --json` says about a version."""
+    version = state.version
+    return {
+        "uid": version.uid.hex(),
+        "volume": version.volume,
+        "date": iso_date(version.date_ms),
+        "size": version.size,
+        "valid": repository.is_readable(state),
+        "protected": state.protected,
+        "expires": state.expires,
+        "tags": sorted(state.tags),
+    }

@@ -1,0 +1,1 @@
+"""One verb each: they report progress and return results, and never print."""

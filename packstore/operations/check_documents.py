@@ -1,0 +1,95 @@
+"""Check the small files: the repository file, slots, epochs, and what lies in `gc/`.
+
+Both copies of each. With keys their MACs too.
+Before: repository.documents. After: operations.check.
+"""
+
+import re
+from typing import Final
+
+from packstore.codec.keyring import Keyring
+from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.format.document import (
+    Document,
+    DocumentType,
+    check_document_mac,
+    decode_document,
+    decode_epoch,
+    decode_intent,
+    decode_list,
+    decode_repository,
+    decode_slot,
+)
+from packstore.format.pack import Mac
+from packstore.operations.check_packs import Damage
+from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX, parse_pack_name
+from packstore.repository.documents import COPY_SUFFIX, GC_PREFIX, KEYS_PREFIX, REPOSITORY_NAME, key_name, key_uids
+from packstore.storage.base import Storage
+
+_DECODERS: Final = {
+    DocumentType.REPOSITORY: decode_repository,
+    DocumentType.SLOT: decode_slot,
+    DocumentType.EPOCH: decode_epoch,
+    DocumentType.INTENT: decode_intent,
+    DocumentType.LIST: decode_list,
+}
+_GC_NAME: Final = re.compile(r"gc/(intent|list)-[0-9a-f]{32}")
+_KEY_FILE: Final = re.compile(r"keys/[0-9a-f]{32}(\.copy)?")
+
+
+def check_documents(storage: Storage, keyring: Keyring | None) -> list[Damage]:
+    """Return what is wrong with the small files, and which files belong to nothing."""
+    damage = _check_pair(storage, REPOSITORY_NAME, [DocumentType.REPOSITORY], keyring)
+    for uid in key_uids(storage):
+        damage += _check_pair(storage, key_name(uid), [DocumentType.SLOT, DocumentType.EPOCH], keyring)
+    for listed in storage.list_files(GC_PREFIX):
+        match = _GC_NAME.fullmatch(listed.name)
+        if match:
+            damage += _check_one(storage, listed.name, [DocumentType[match[1].upper()]], keyring, optional=True)
+        else:
+            damage.append(_stranger(listed.name))
+    for prefix in (BLOCKS_PREFIX, META_PREFIX):
+        names = (listed.name for listed in storage.list_files(prefix))
+        damage += [_stranger(name) for name in names if not parse_pack_name(name)]
+    names = (listed.name for listed in storage.list_files(KEYS_PREFIX))
+    return damage + [_stranger(name) for name in names if not _KEY_FILE.fullmatch(name)]
+
+
+def _stranger(name: str) -> Damage:
+    return Damage(name, 0, 0, "is no file of a repository: it was renamed, or put there by somebody else")
+
+
+def _check_pair(storage: Storage, name: str, types: list[DocumentType], keyring: Keyring | None) -> list[Damage]:
+    return _check_one(storage, name, types, keyring) + _check_one(storage, name + COPY_SUFFIX, types, keyring)
+
+
+def _check_one(
+    storage: Storage, name: str, types: list[DocumentType], keyring: Keyring | None, *, optional: bool = False
+) -> list[Damage]:
+    try:
+        document = _read(storage, name, types)
+    except NameNotFound:
+        return [] if optional else [Damage(name, 0, 0, "is missing; its copy serves")]
+    except (FormatError, StorageError) as error:
+        return [Damage(name, 0, 0, error.message)]
+    if keyring and not check_document_mac(document, _mac_of(document.type, keyring)):
+        return [Damage(name, 0, 0, "its MAC is wrong: it was not written by anybody who has the key")]
+    return []
+
+
+def _mac_of(document_type: DocumentType, keyring: Keyring) -> Mac:
+    return keyring.pack_mac if document_type is DocumentType.LIST else keyring.keys_mac
+
+
+def _read(storage: Storage, name: str, types: list[DocumentType]) -> Document:
+    data = storage.read(name)
+    for document_type in types[:-1]:
+        try:
+            document = decode_document(data, document_type)
+        except FormatError:
+            continue
+        _DECODERS[document_type](document.body)
+        return document
+    document = decode_document(data, types[-1])
+    _DECODERS[types[-1]](document.body)
+    return document

@@ -1,0 +1,145 @@
+"""Read packs from their first byte to their last and say what is wrong with them. FORMAT.md section 14.
+
+Without keys every stored byte is verified by checksum; with them each record is also decrypted,
+decompressed and compared with its id.
+Before: packs.scanner. After: operations.check.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from packstore.codec.objectcodec import ObjectCodec
+from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.format.pack import PACK_HEADER, PACK_TRAILER, PackType
+from packstore.format.record import Kind
+from packstore.ids import ObjectId, PackId
+from packstore.operations.pipeline import ordered_map, window_items
+from packstore.packs.reader import Owner, Seal, check_place, read_seal
+from packstore.packs.scanner import Gap, PackWindow, Scanned, scan_records
+from packstore.progress import Progress, StopRequest
+from packstore.storage.base import Listed, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something wrong with a stored file: where, and what. `length` 0: with the file as a whole."""
+
+    name: str
+    offset: int
+    length: int
+    reason: str
+
+
+@dataclass
+class PackReport:
+    """What reading one pack found; `good` are the offsets of records that are whole."""
+
+    pack_type: PackType
+    pack_id: PackId
+    bytes_read: int = 0
+    records: int = 0
+    damage: list[Damage] = field(default_factory=list)
+    good: dict[int, tuple[Kind, ObjectId]] = field(default_factory=dict)
+
+
+class PackChecker:
+    """Checks packs one after another, the records of each in parallel."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        owner: Owner,
+        codec: ObjectCodec | None,
+        stop: StopRequest,
+        progress: Progress,
+        *,
+        threads: int,
+    ) -> None:
+        """Check with keys if `codec` is given, else by checksums only."""
+        self._storage = storage
+        self._owner = owner
+        self._codec = codec
+        self._stop = stop
+        self._progress = progress
+        self._threads = threads
+
+    def check(self, pack_type: PackType, pack_id: PackId, listed: Listed) -> PackReport:
+        """Read one pack whole.
+
+        Raises:
+            StorageGone: the storage is out of reach.
+            Interrupted: between two records.
+        """
+        report = PackReport(pack_type, pack_id, bytes_read=listed.size)
+        try:
+            seal = self._seal(report, listed)
+            end = seal.trailer.directory_offset if seal else listed.size
+            if listed.size > PACK_HEADER.size:
+                self._records(report, listed, end)
+            if seal:
+                self._compare(report, listed, seal)
+        except NameNotFound:
+            report.damage.append(Damage(listed.name, 0, 0, "vanished while it was being checked"))
+        except StorageError as error:
+            report.damage.append(Damage(listed.name, 0, 0, error.message))
+        return report
+
+    def _seal(self, report: PackReport, listed: Listed) -> Seal | None:
+        try:
+            return read_seal(self._storage, report.pack_type, report.pack_id, self._owner, listed.size)
+        except FormatError as error:
+            report.damage.append(Damage(listed.name, error.offset or 0, 0, error.message))
+            return None
+
+    def _records(self, report: PackReport, listed: Listed, end: int) -> None:
+        found = scan_records(PackWindow(self._storage, listed.name), end)
+        window = window_items(self._threads, 4 << 20)
+        results = ordered_map(
+            lambda item: self._judge(report, item), self._steps(found), threads=self._threads, window=window
+        )
+        for item, fault in results:
+            if isinstance(item, Gap):
+                # Without a valid trailer nobody can say where the records end and the directory begins.
+                report.damage.append(Damage(listed.name, item.offset, item.length, item.reason))
+            elif fault:
+                report.damage.append(Damage(listed.name, item.offset, item.header.record_size, fault))
+            else:
+                report.records += 1
+                report.good[item.offset] = item.header.kind, item.header.object_id
+        self._progress.advance(max(listed.size - end, 0) + PACK_HEADER.size)
+
+    def _steps(self, found: Iterator[Scanned | Gap]) -> Iterator[Scanned | Gap]:
+        for item in found:
+            self._stop.check()
+            self._progress.advance(item.length if isinstance(item, Gap) else item.header.record_size)
+            yield item
+
+    def _judge(self, report: PackReport, item: Scanned | Gap) -> tuple[Scanned | Gap, str]:
+        """Open a record, if there are keys; runs in the workers."""
+        if isinstance(item, Gap):
+            return item, ""
+        try:
+            check_place(item.header.kind, report.pack_type)
+            if self._codec is not None:
+                self._codec.decode(item.header, item.payload)
+        except FormatError as error:
+            return item, error.message
+        # The payload has been judged; what is kept from here on is small.
+        return Scanned(item.offset, item.header, b""), ""
+
+    def _compare(self, report: PackReport, listed: Listed, seal: Seal) -> None:
+        """Hold the directory against the records that were found."""
+        known = {damage.offset for damage in report.damage}
+        for entry in seal.entries:
+            found = report.good.get(entry.offset)
+            if found is None and not any(
+                damage.offset <= entry.offset < damage.offset + damage.length for damage in report.damage
+            ):
+                reason = "the directory names a record that is not there"
+                report.damage.append(Damage(listed.name, entry.offset, entry.record_size, reason))
+            elif found is not None and found != (entry.kind, entry.object_id) and entry.offset not in known:
+                reason = "the directory names another object than its record"
+                report.damage.append(Damage(listed.name, entry.offset, entry.record_size, reason))
+                del report.good[entry.offset]
+        if listed.size != seal.trailer.directory_offset + seal.trailer.directory_size + PACK_TRAILER.size:
+            report.damage.append(Damage(listed.name, 0, 0, "has bytes that belong to nothing"))

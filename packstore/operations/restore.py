@@ -1,0 +1,134 @@
+"""Bring a version back: read every block, verified, and write it where it belongs.
+
+Damage does not stop it: the range becomes zeros and is listed. Blocks are read in the order in which they
+lie in the packs, a leaf page at a time, unless the target is a stream.
+Before: repository.tree, repository.objects. After: sources.target.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from packstore.blocks import Extent, Geometry, merge_extents
+from packstore.errors import DamageError, FormatError
+from packstore.format.page import Page
+from packstore.format.record import Kind
+from packstore.format.version import Version
+from packstore.ids import HOLE, ObjectId
+from packstore.operations.pipeline import ordered_map, window_items
+from packstore.progress import Progress, StopRequest
+from packstore.repository.repository import Repository
+from packstore.repository.tree import leaf_spans
+from packstore.sources.base import Target
+
+
+@dataclass
+class RestoreResult:
+    """What was written and what could not be; sizes in bytes."""
+
+    bytes_total: int
+    bytes_data: int = 0
+    bytes_hole: int = 0
+    damaged: list[Extent] = field(default_factory=list)
+    unreadable: list[Extent] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def bad_ranges(self) -> list[Extent]:
+        """Ranges whose bytes are not the device's: damaged here, or never readable at the source."""
+        return merge_extents(self.damaged + self.unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A range to write: one block, or zeros; `fault` says why it is zeros and should not be."""
+
+    extent: Extent
+    object_id: ObjectId = HOLE
+    data: bytes = b""
+    fault: str = ""
+
+
+_MAX_REASONS = 100
+
+
+def restore(
+    repository: Repository,
+    version: Version,
+    target: Target,
+    stop: StopRequest,
+    progress: Progress,
+    *,
+    threads: int,
+) -> RestoreResult:
+    """Write a version to a target; return what is wrong with it, if anything.
+
+    Raises:
+        TargetError: the target cannot be used, and was not touched, or failed while it was written.
+        StorageGone: the repository is out of reach.
+        Interrupted: the target is incomplete.
+    """
+    target.begin(version.size)
+    result = RestoreResult(version.size, unreadable=[Extent(*pair) for pair in version.unreadable])
+    progress.start(f"restoring {version.volume}", version.size)
+    pieces = _pieces(repository, version, in_order=target.in_order)
+    window = window_items(threads, version.block_size)
+    for piece in ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window):
+        stop.check()
+        _write(target, piece, result)
+        progress.advance(piece.extent.length)
+    result.damaged = merge_extents(result.damaged)
+    target.finish()
+    progress.finish()
+    return result
+
+
+def _pieces(repository: Repository, version: Version, *, in_order: bool) -> Iterator[_Piece]:
+    geometry = Geometry(version.size, version.block_size)
+    tree = repository.tree(version)
+    for number, blocks in leaf_spans(geometry.count):
+        whole = geometry.span(blocks)
+        try:
+            leaf = tree.leaf(number)
+        except DamageError as error:
+            yield _Piece(whole, fault=error.message)
+            continue
+        if leaf is None:
+            yield _Piece(whole)
+            continue
+        pieces = _leaf_pieces(leaf, blocks, geometry)
+        yield from pieces if in_order else sorted(pieces, key=lambda piece: _disk_order(repository, piece))
+
+
+def _leaf_pieces(leaf: Page, blocks: range, geometry: Geometry) -> list[_Piece]:
+    return [_Piece(geometry.extent(index), leaf.id_at(index - blocks.start)) for index in blocks]
+
+
+def _disk_order(repository: Repository, piece: _Piece) -> tuple[bytes, int]:
+    locations = [] if piece.object_id == HOLE else repository.index.locate(Kind.BLOCK, piece.object_id)
+    return (locations[0].pack_id, locations[0].offset) if locations else (b"", piece.extent.offset)
+
+
+def _read(repository: Repository, piece: _Piece) -> _Piece:
+    """Fetch the block of a piece; runs in the workers."""
+    if piece.object_id == HOLE:
+        return piece
+    try:
+        data = repository.read_object(Kind.BLOCK, piece.object_id)
+        if len(data) != piece.extent.length:
+            raise FormatError("block", f"{len(data)} bytes where {piece.extent.length} are due")
+    except DamageError as error:
+        return _Piece(piece.extent, piece.object_id, fault=error.message)
+    return _Piece(piece.extent, piece.object_id, data)
+
+
+def _write(target: Target, piece: _Piece, result: RestoreResult) -> None:
+    if piece.fault:
+        result.damaged.append(piece.extent)
+        if len(result.reasons) < _MAX_REASONS:
+            result.reasons.append(piece.fault)
+    if piece.data:
+        target.write(piece.extent.offset, piece.data)
+        result.bytes_data += piece.extent.length
+    else:
+        target.zero(piece.extent.offset, piece.extent.length)
+        result.bytes_hole += 0 if piece.fault else piece.extent.length

@@ -1,0 +1,1 @@
+"""The only layer that knows where everything is: keys, packs, index, versions, writers."""

@@ -1,0 +1,155 @@
+"""Writers and collectors in one repository: intents and lists. FORMAT.md sections 8.5 and 13.
+
+A list names packs and versions that nothing new may build on. An intent says which lists its writer
+honours. A writer lists, publishes its intent, and lists again: a list that appeared in between might have
+been made by a collector that did not see the intent. Both lie in one directory, `gc/`, so that one listing
+shows both.
+Before: repository.documents. After: repository.session.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from packstore.codec.keyring import Keyring
+from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.format.document import (
+    CondemnedList,
+    DocumentType,
+    Intent,
+    IntentRole,
+    check_document_mac,
+    decode_document,
+    decode_intent,
+    decode_list,
+    encode_document,
+    encode_intent,
+)
+from packstore.ids import PackId, Uid
+from packstore.repository.documents import GC_PREFIX, intent_name
+from packstore.repository.runtime import ProcessIdentity, Runtime, process_start
+from packstore.storage.base import Hold, Storage
+
+_LIST_NAME: Final = re.compile(rf"{GC_PREFIX}/list-[0-9a-f]{{32}}")
+_INTENT_PREFIX: Final = f"{GC_PREFIX}/intent-"
+
+
+@dataclass
+class WriterIntent:
+    """A published intent, and what its writer must keep away from."""
+
+    storage: Storage
+    name: str
+    hold: Hold
+    condemned_packs: set[PackId] = field(default_factory=set)
+    condemned_versions: set[Uid] = field(default_factory=set)
+
+    def stands(self) -> bool:
+        """Say whether nobody has declared this writer dead."""
+        return self.storage.exists(self.name)
+
+    def withdraw(self) -> None:
+        """Remove the intent: the work is done, or undone."""
+        self.storage.delete(self.name)
+        self.hold.release()
+
+    def leave(self) -> None:
+        """Let go of the intent but leave it, so that the next writer takes in what this one has stored."""
+        self.hold.release()
+
+
+def publish_intent(storage: Storage, keyring: Keyring, runtime: Runtime, purpose: str) -> WriterIntent:
+    """Publish an intent that honours every list there is.
+
+    Raises:
+        StorageError: the storage cannot be listed or written.
+        FormatError: a list cannot be read, so it cannot be honoured.
+    """
+    while True:
+        names = _lists(storage)
+        lists = [_read_list(storage, keyring, name) for name in names]
+        intent = _make_intent([found.id for found in lists], runtime, purpose)
+        name = intent_name(intent.id)
+        hold = storage.hold(name, encode_document(DocumentType.INTENT, encode_intent(intent), keyring.keys_mac))
+        published = WriterIntent(storage, name, hold)
+        try:
+            if not _lists(storage) - names:
+                published.condemned_packs.update(pack for found in lists for pack in found.packs)
+                published.condemned_versions.update(uid for found in lists for uid in found.versions)
+                return published
+        except BaseException:
+            published.leave()
+            raise
+        published.withdraw()
+
+
+def _lists(storage: Storage) -> set[str]:
+    return {listed.name for listed in storage.list_files(GC_PREFIX) if _LIST_NAME.fullmatch(listed.name)}
+
+
+def _read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
+    try:
+        document = decode_document(storage.read(name), DocumentType.LIST)
+    except NameNotFound:
+        return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])  # finished by its collector since the listing
+    if not check_document_mac(document, keyring.pack_mac):
+        raise FormatError(name, "its MAC is wrong: it is forged", failure="bad-mac")
+    found = decode_list(document.body)
+    if name != f"{GC_PREFIX}/list-{found.id.hex()}":
+        raise FormatError(name, "is another list than its name says")
+    return found
+
+
+def _make_intent(honours: list[Uid], runtime: Runtime, purpose: str) -> Intent:
+    process = runtime.process
+    return Intent(
+        id=runtime.new_uid(),
+        honours=honours,
+        versions=[],
+        host=process.host,
+        boot=process.boot,
+        pid_namespace=process.pid_namespace,
+        pid=process.pid,
+        process_start=process.start,
+        role=IntentRole.WRITER,
+        purpose=purpose,
+        date_ms=runtime.now_ms(),
+    )
+
+
+@dataclass
+class OtherWriters:
+    """The intents of others: names of those whose writer is surely dead, and how many may be alive."""
+
+    dead: list[str] = field(default_factory=list)
+    alive: int = 0
+
+
+def other_writers(storage: Storage, own: WriterIntent, process: ProcessIdentity) -> OtherWriters:
+    """Look at everybody else's intent."""
+    found = OtherWriters()
+    for listed in storage.list_files(GC_PREFIX):
+        if listed.name.startswith(_INTENT_PREFIX) and listed.name != own.name:
+            if _is_dead(storage, listed.name, process):
+                found.dead.append(listed.name)
+            else:
+                found.alive += 1
+    return found
+
+
+def _is_dead(storage: Storage, name: str, process: ProcessIdentity) -> bool:
+    """Say whether a writer is surely dead. Wrong guesses cost work and no data: it looks for its intent."""
+    try:
+        held = storage.is_held(name)
+        if held is not None:
+            return not held
+        intent = decode_intent(decode_document(storage.read(name), DocumentType.INTENT).body)
+    except (FormatError, StorageError):
+        return False
+    if not process.host or intent.host != process.host:
+        return False
+    if intent.boot != process.boot:
+        return bool(intent.boot and process.boot)
+    if intent.pid_namespace != process.pid_namespace:
+        return False
+    return process_start(intent.pid) != intent.process_start

@@ -1,0 +1,156 @@
+"""Make a repository. FORMAT.md section 11.
+
+Nothing but this creates one, so an unmounted disk is an error and never a new repository. The repository
+file is written last: without it there is no repository, only files in the way.
+Before: codec.slots. After: repository.opening.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from packstore.codec.keyring import Keyring
+from packstore.codec.slots import KDF_COSTS, ROOT_BYTES, Credential, make_epoch, make_slot
+from packstore.errors import RepositoryExists, UsageError
+from packstore.format.document import (
+    DocumentType,
+    RepositoryFile,
+    SlotHeader,
+    encode_epoch,
+    encode_repository,
+    encode_slot,
+)
+from packstore.format.record import Encryption
+from packstore.ids import Uid
+from packstore.limits import (
+    DEFAULT_BLOCK_BYTES,
+    DEFAULT_PACK_BYTES,
+    FORMAT_VERSION,
+    MAX_BLOCK_BYTES,
+    MAX_PACK_BYTES,
+    MIB,
+    MIN_BLOCK_BYTES,
+    MIN_PACK_BYTES,
+)
+from packstore.packs.names import FAN_OUT, META_PREFIX
+from packstore.repository.documents import (
+    GC_PREFIX,
+    KEYS_PREFIX,
+    REPOSITORY_NAME,
+    RESERVE_PREFIX,
+    key_name,
+    write_doubled,
+)
+from packstore.repository.runtime import Runtime
+from packstore.storage.base import Storage
+
+_RESERVE_FILES: Final = 8
+_MAX_RESERVE_BYTES: Final = 64 * MIB
+_RESERVE_SHARE: Final = 100
+"""The reserve is at most one part in so many of the file system."""
+
+
+@dataclass(frozen=True)
+class CreateOptions:
+    """What `init` is asked for; sizes in bytes. Without credentials the repository is not encrypted."""
+
+    block_size: int = DEFAULT_BLOCK_BYTES
+    pack_size: int = DEFAULT_PACK_BYTES
+    credentials: tuple[Credential, ...] = ()
+    encryption: Encryption = Encryption.NONE
+    kdf: str = "moderate"
+    reserve_bytes: int | None = None
+
+
+def fastest_encryption() -> Encryption:
+    """Return AEGIS-256 where the processor has AES instructions, else XChaCha20-Poly1305."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return Encryption.XCHACHA20_POLY1305
+    flags = {
+        flag for line in text.splitlines() if line.lower().startswith(("flags", "features")) for flag in line.split()
+    }
+    return Encryption.AEGIS_256 if "aes" in flags else Encryption.XCHACHA20_POLY1305
+
+
+def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime) -> Uid:
+    """Make a repository in an empty place; return its id.
+
+    Raises:
+        UsageError: sizes out of bounds.
+        RepositoryExists: the place is not empty.
+        StorageError: it cannot be written.
+    """
+    _check_options(options)
+    require_empty(storage)
+    storage.prepare(["packs", META_PREFIX, GC_PREFIX, KEYS_PREFIX, RESERVE_PREFIX, *FAN_OUT])
+    repository_id = runtime.new_uid()
+    root = runtime.random(ROOT_BYTES)
+    encrypted = bool(options.credentials)
+    keyring = Keyring(repository_id, root, encrypted=encrypted)
+    if encrypted:
+        _write_keys(storage, keyring, root, options, runtime)
+    _write_reserve(storage, options, runtime)
+    file = RepositoryFile(
+        format=FORMAT_VERSION,
+        id=repository_id,
+        date_ms=runtime.now_ms(),
+        block_size=options.block_size,
+        pack_size=options.pack_size,
+        features={"read": [], "write": [], "delete": []},
+        root=None if encrypted else root,
+        program=runtime.program,
+    )
+    write_doubled(storage, REPOSITORY_NAME, DocumentType.REPOSITORY, encode_repository(file), keyring.keys_mac)
+    return repository_id
+
+
+def require_empty(storage: Storage) -> None:
+    """Refuse a place with anything in it.
+
+    Raises:
+        RepositoryExists: it is not empty.
+    """
+    if not storage.is_empty():
+        what = "a repository is there already" if storage.exists(REPOSITORY_NAME) else "it is not empty"
+        raise RepositoryExists(f"cannot make a repository at {storage.location}: {what}")
+
+
+def _check_options(options: CreateOptions) -> None:
+    size = options.block_size
+    if not MIN_BLOCK_BYTES <= size <= MAX_BLOCK_BYTES or size & (size - 1):
+        raise UsageError("the block size is a power of two from 64 KiB to 16 MiB")
+    if not MIN_PACK_BYTES <= options.pack_size <= MAX_PACK_BYTES:
+        raise UsageError("the pack size is from 1 MiB to 1 GiB")
+    if bool(options.credentials) != (options.encryption is not Encryption.NONE):
+        raise UsageError("an encryption version needs a passphrase or key file, and the reverse")
+
+
+def _write_keys(storage: Storage, keyring: Keyring, root: bytes, options: CreateOptions, runtime: Runtime) -> None:
+    headers: list[SlotHeader] = []
+    for credential in options.credentials:
+        slot = make_slot(
+            credential,
+            keyring.repository_id,
+            root,
+            costs=KDF_COSTS[options.kdf],
+            label=credential.kind.name.lower().replace("_", " "),
+            date_ms=runtime.now_ms(),
+            random=runtime.random,
+        )
+        headers.append(slot.header)
+        write_doubled(storage, key_name(slot.header.id), DocumentType.SLOT, encode_slot(slot), keyring.keys_mac)
+    epoch, _ = make_epoch(1, options.encryption, headers, date_ms=runtime.now_ms(), random=runtime.random)
+    write_doubled(storage, key_name(epoch.id), DocumentType.EPOCH, encode_epoch(epoch), keyring.keys_mac)
+
+
+def _write_reserve(storage: Storage, options: CreateOptions, runtime: Runtime) -> None:
+    """Set space aside that `rm` and gc may free on a full disk: random bytes, so that nothing deduplicates them."""
+    size = options.reserve_bytes
+    if size is None:
+        capacity = storage.capacity()
+        size = 0 if capacity is None else min(_MAX_RESERVE_BYTES, capacity // _RESERVE_SHARE)
+    each = size // _RESERVE_FILES
+    for number in range(_RESERVE_FILES if each else 0):
+        storage.put(f"{RESERVE_PREFIX}/{number}", runtime.random(each))

@@ -1,0 +1,77 @@
+"""The small files of a repository: where they lie, and reading those that are stored twice.
+
+FORMAT.md sections 8 and 11. Either copy of a doubled document serves; one bad sector must not lose a
+repository.
+Before: format.document. After: repository.creation, repository.opening.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from packstore.errors import FormatError, NameNotFound
+from packstore.format.document import Document, DocumentType, decode_document, encode_document
+from packstore.format.pack import Mac
+from packstore.ids import Uid
+from packstore.storage.base import Storage
+
+REPOSITORY_NAME: Final = "packstore"
+KEYS_PREFIX: Final = "keys"
+GC_PREFIX: Final = "gc"
+RESERVE_PREFIX: Final = "reserve"
+COPY_SUFFIX: Final = ".copy"
+
+T = TypeVar("T")
+
+_KEY_NAME: Final = re.compile(r"keys/([0-9a-f]{32})(\.copy)?")
+
+
+def key_name(uid: Uid) -> str:
+    """Return the name of a slot or an epoch."""
+    return f"{KEYS_PREFIX}/{uid.hex()}"
+
+
+def intent_name(uid: Uid) -> str:
+    """Return the name of an intent."""
+    return f"{GC_PREFIX}/intent-{uid.hex()}"
+
+
+def write_doubled(storage: Storage, name: str, document_type: DocumentType, body: bytes, mac: Mac) -> None:
+    """Write a document and its copy; the copy first, for only the name itself makes it exist."""
+    data = encode_document(document_type, body, mac)
+    storage.put(name + COPY_SUFFIX, data)
+    storage.put(name, data)
+
+
+def read_doubled(
+    storage: Storage, name: str, document_type: DocumentType, decode: Callable[[bytes], T]
+) -> tuple[Document, T, list[str]]:
+    """Read a document from itself or from its copy; return frame, value, and what is wrong with either.
+
+    Raises:
+        NameNotFound: neither exists.
+        FormatError: neither can be read; the fault of the first.
+    """
+    faults: list[str] = []
+    errors: list[FormatError | NameNotFound] = []
+    found: tuple[Document, T] | None = None
+    for candidate in (name, name + COPY_SUFFIX):
+        try:
+            document = decode_document(storage.read(candidate), document_type)
+            found = found or (document, decode(document.body))
+        except (FormatError, NameNotFound) as error:
+            faults.append(f"{candidate}: {error.message}")
+            errors.append(error)
+    if found is None:
+        raise next((error for error in errors if isinstance(error, FormatError)), errors[0])
+    return *found, faults
+
+
+def key_uids(storage: Storage) -> Iterator[Uid]:
+    """Yield the id of every slot and epoch of which at least one copy exists."""
+    seen = set()
+    for listed in storage.list_files(KEYS_PREFIX):
+        match = _KEY_NAME.fullmatch(listed.name)
+        if match and match[1] not in seen:
+            seen.add(match[1])
+            yield Uid(bytes.fromhex(match[1]))

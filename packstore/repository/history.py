@@ -1,0 +1,142 @@
+"""Versions and what was said about them since: folding events, finding a version by name.
+
+FORMAT.md section 10. Pure: no storage, no clock. An event that takes something back names what it takes
+back; where only one value can hold, the highest counter wins, then the event id.
+Before: format.version. After: repository.repository.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from packstore.errors import AmbiguousVersion, UsageError, VersionNotFound
+from packstore.format.version import Event, EventType, Version
+from packstore.ids import Uid
+
+_UID: Final = re.compile(r"[0-9a-f]{4,32}")
+_PARTS: Final = re.compile(r"(?P<volume>[^@~]+)(?:~(?P<back>[0-9]+)|@(?P<date>.+))?")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass
+class VersionState:
+    """A version and what its events make of it."""
+
+    version: Version
+    tags: set[str] = field(default_factory=set)
+    removed: bool = False
+    protected: bool = False
+    expires: str | None = None
+
+    @property
+    def date(self) -> datetime:
+        """When the version was made, by its writer's clock."""
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(self.version.date_ms, _MAX_MS))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the source could be read in full."""
+        return not self.version.unreadable
+
+
+_MAX_MS: Final = 253_402_300_799_000
+"""The last second of the year 9999, which is as far as a `datetime` goes."""
+
+
+def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionState]:
+    """Return the state of every version, the oldest first."""
+    by_version: defaultdict[Uid, list[Event]] = defaultdict(list)
+    for event in events:
+        for uid in event.versions:
+            by_version[uid].append(event)
+    states = [_state(version, by_version[version.uid]) for version in versions]
+    return sorted(states, key=lambda state: (state.version.counter, state.version.uid))
+
+
+def _state(version: Version, events: list[Event]) -> VersionState:
+    """Fold the events that name this version: one that takes back does so for the versions it names itself."""
+
+    def standing(given: EventType, taken_back: EventType) -> list[Event]:
+        cancelled = {uid for event in events if event.type == taken_back for uid in event.cancels}
+        return [event for event in events if event.type == given and event.id not in cancelled]
+
+    protected = bool(standing(EventType.PROTECT, EventType.UNPROTECT))
+    taken = {event.value for event in events if event.type == EventType.UNTAG and event.value}
+    given = {event.value for event in standing(EventType.TAG, EventType.UNTAG) if event.value}
+    expires = [(event.counter, event.id, event.value) for event in events if event.type == EventType.EXPIRE]
+    return VersionState(
+        version=version,
+        tags=set(version.tags) - taken | given,
+        removed=bool(standing(EventType.REMOVE, EventType.UNDELETE)) and not protected,
+        protected=protected,
+        expires=max(expires)[2] if expires else None,
+    )
+
+
+def find_version(spec: str, states: list[VersionState]) -> VersionState:
+    """Find a version: a uid, a unique prefix of one, VOLUME, VOLUME~N or VOLUME@DATE.
+
+    Raises:
+        VersionNotFound: none matches.
+        AmbiguousVersion: several do.
+    """
+    present = [state for state in states if not state.removed]
+    by_uid = [state for state in present if state.version.uid.hex() == spec]
+    if by_uid:
+        return by_uid[0]
+    by_prefix = [state for state in present if _UID.fullmatch(spec) and state.version.uid.hex().startswith(spec)]
+    of_volume = _of_volume(spec, present)
+    if by_prefix and of_volume is not None:
+        raise AmbiguousVersion(f"{spec} is both a volume and the beginning of a uid", advice="give the whole uid")
+    if len(by_prefix) > 1:
+        uids = ", ".join(state.version.uid.hex() for state in by_prefix[:4])
+        raise AmbiguousVersion(f"{spec} is the beginning of several uids: {uids}", advice="give more of it")
+    found = of_volume or (by_prefix[0] if by_prefix else None)
+    if found is None:
+        raise VersionNotFound(f"no version matches {spec!r}", advice=_advice(present))
+    return found
+
+
+def _of_volume(spec: str, present: list[VersionState]) -> VersionState | None:
+    match = _PARTS.fullmatch(spec)
+    if not match:
+        return None
+    versions = [state for state in present if state.version.volume == match["volume"]]
+    if not versions:
+        return None
+    if match["back"] is not None:
+        back = int(match["back"])
+        if back >= len(versions):
+            raise VersionNotFound(f"{match['volume']} has only {len(versions)} versions")
+        return versions[-1 - back]
+    if match["date"] is not None:
+        end = _end_of(match["date"])
+        versions = [state for state in versions if state.date < end]
+        if not versions:
+            raise VersionNotFound(f"{match['volume']} has no version as old as {match['date']}")
+    return versions[-1]
+
+
+def _end_of(text: str) -> datetime:
+    """Return the first moment that is later than `text`: the next day for a date, else the next second."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        advice = "write 2026-11-22 or 2026-11-22T18:30"
+        raise UsageError(f"not a date: {text!r}", advice=advice) from None
+    step = timedelta(days=1) if _DATE.fullmatch(text) else timedelta(seconds=1)
+    return moment.astimezone(UTC) + step
+
+
+def _advice(present: list[VersionState]) -> str:
+    volumes = sorted({state.version.volume for state in present})
+    return f"`packstore ls` shows what there is: {', '.join(volumes[:8])}" if volumes else "the repository is empty"
+
+
+def latest_of(volume: str, states: list[VersionState]) -> VersionState | None:
+    """Return the latest version of a volume that is not removed, by counter and not by date."""
+    found = [state for state in states if state.version.volume == volume and not state.removed]
+    return found[-1] if found else None

@@ -1,0 +1,156 @@
+"""Open a repository: its file, its keys. FORMAT.md sections 8 and 11, order of reads in 13.
+
+Whoever offers a key and is shown a repository that claims to need none is being deceived: refused.
+Before: repository.documents. After: repository.repository.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from packstore.codec.keyring import Keyring
+from packstore.codec.slots import Credential, OpenSlot, open_epoch, open_slot
+from packstore.errors import (
+    FormatError,
+    KeysUnreadable,
+    NameNotFound,
+    RepositoryNotFound,
+    RepositoryUnreadable,
+    TamperedRepository,
+    UnsupportedFormat,
+    WrongKey,
+)
+from packstore.format.document import (
+    Document,
+    DocumentType,
+    Epoch,
+    RepositoryFile,
+    Slot,
+    SlotKind,
+    check_document_mac,
+    decode_epoch,
+    decode_repository,
+    decode_slot,
+)
+from packstore.ids import Uid
+from packstore.limits import MAX_EPOCHS, MAX_SLOTS
+from packstore.repository.documents import REPOSITORY_NAME, key_name, key_uids, read_doubled
+from packstore.storage.base import Storage
+
+AskCredential = Callable[[set[SlotKind]], Credential]
+"""Asked for a credential, told which kinds of slot there are; called only for an encrypted repository."""
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """The repository file, its frame, and what is wrong with either of its copies."""
+
+    file: RepositoryFile
+    document: Document
+    faults: list[str]
+
+
+def read_repository_file(storage: Storage) -> OpenedFile:
+    """Read the repository file.
+
+    Raises:
+        RepositoryNotFound: there is none.
+        UnsupportedFormat: it is of a newer format, or needs a feature unknown here.
+        RepositoryUnreadable: both copies are damaged.
+    """
+    try:
+        document, file, faults = read_doubled(storage, REPOSITORY_NAME, DocumentType.REPOSITORY, decode_repository)
+    except NameNotFound:
+        message = f"there is no repository at {storage.location}"
+        advice = "is its disk mounted? `packstore init` makes a new one"
+        raise RepositoryNotFound(message, advice=advice) from None
+    except FormatError as error:
+        if error.failure == "unsupported":
+            message = f"the repository at {storage.location} needs a newer packstore: {error.reason}"
+            raise UnsupportedFormat(message) from error
+        message = f"the repository file at {storage.location} is damaged, and so is its copy: {error.reason}"
+        raise RepositoryUnreadable(message, advice="bring back either from another copy of the repository") from error
+    if file.features["read"]:
+        message = f"the repository at {storage.location} needs the unknown feature {file.features['read'][0]!r}"
+        raise UnsupportedFormat(message, advice="use a newer packstore")
+    return OpenedFile(file, document, faults)
+
+
+def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_encrypted: bool) -> Keyring:
+    """Return the keys of a repository.
+
+    Raises:
+        WrongKey: the credential opens no slot.
+        KeysUnreadable: no slot or no epoch can be read.
+        TamperedRepository: a MAC is wrong, or it claims not to be encrypted to someone who has a key.
+    """
+    file = opened.file
+    if file.root is not None:
+        if expect_encrypted:
+            message = f"the repository at {storage.location} claims not to be encrypted, and you have a key for it"
+            raise TamperedRepository(message, advice="if it really is not encrypted, unset the passphrase and key file")
+        keyring = Keyring(file.id, file.root, encrypted=False)
+        _require_mac(opened.document, keyring, REPOSITORY_NAME)
+        return keyring
+    slots, epochs = _read_keys(storage)
+    if not slots:
+        raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read")
+    slot_document, slot = _open_any(slots, ask({value.header.kind for _, value in slots}), opened, storage)
+    keyring = Keyring(file.id, slot.root, encrypted=True)
+    _require_mac(opened.document, keyring, REPOSITORY_NAME)
+    _require_mac(slot_document, keyring, key_name(slot.id))
+    for document, epoch in epochs:
+        _require_mac(document, keyring, key_name(epoch.id))
+        secret = open_epoch(epoch, slot)
+        if secret is not None:
+            keyring.add_epoch(epoch.number, epoch.id, secret, epoch.encryption)
+    if not keyring.epochs:
+        raise KeysUnreadable("no epoch of the repository can be opened with this key")
+    return keyring
+
+
+def _read_keys(storage: Storage) -> tuple[list[tuple[Document, Slot]], list[tuple[Document, Epoch]]]:
+    slots: list[tuple[Document, Slot]] = []
+    epochs: list[tuple[Document, Epoch]] = []
+    for uid in key_uids(storage):
+        name = key_name(uid)
+        try:
+            document, slot, _ = read_doubled(storage, name, DocumentType.SLOT, decode_slot)
+            _require_name(name, slot.header.id)
+            slots.append((document, slot))
+        except FormatError:
+            try:
+                epoch_document, epoch, _ = read_doubled(storage, name, DocumentType.EPOCH, decode_epoch)
+                _require_name(name, epoch.id)
+                epochs.append((epoch_document, epoch))
+            except FormatError:
+                continue  # damaged: another slot or epoch may do; `check` names it
+        if len(slots) > MAX_SLOTS or len(epochs) > MAX_EPOCHS:
+            raise TamperedRepository("there are more slots or epochs than a repository can have")
+    return slots, epochs
+
+
+def _require_name(name: str, uid: Uid) -> None:
+    if name != key_name(uid):
+        raise FormatError(name, "is another slot or epoch than its name says")
+
+
+def _open_any(
+    slots: list[tuple[Document, Slot]], credential: Credential, opened: OpenedFile, storage: Storage
+) -> tuple[Document, OpenSlot]:
+    for document, slot in slots:
+        if not credential.can_open(slot.header.kind):
+            continue
+        try:
+            found = open_slot(slot, credential, opened.file.id)
+        except FormatError as error:
+            raise TamperedRepository(f"{key_name(slot.header.id)} was changed: {error.reason}") from error
+        if found is not None:
+            return document, found
+    what = "passphrase" if credential.kind is SlotKind.PASSPHRASE else "key file"
+    raise WrongKey(f"this {what} does not open the repository at {storage.location}")
+
+
+def _require_mac(document: Document, keyring: Keyring, name: str) -> None:
+    if not check_document_mac(document, keyring.keys_mac):
+        message = f"{name} carries a wrong MAC: it was not written by anybody who has the key"
+        raise TamperedRepository(message, advice="do not write to this repository; compare it with another copy")

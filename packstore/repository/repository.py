@@ -1,0 +1,159 @@
+"""An open repository: the one place that knows keys, packs, index and versions together.
+
+Before: repository.opening, index.sync. After: operations.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec, Compressor
+from packstore.codec.keyring import Keyring
+from packstore.codec.objectcodec import ObjectCodec
+from packstore.codec.stages import Stages
+from packstore.errors import FormatError, UnsupportedFormat
+from packstore.format.document import RepositoryFile
+from packstore.format.record import Kind
+from packstore.format.version import Event, Version, decode_event, decode_version
+from packstore.ids import ObjectId
+from packstore.index.objectindex import ObjectIndex
+from packstore.index.sync import IndexSync, SyncResult
+from packstore.packs.reader import Owner
+from packstore.progress import NullProgress, Progress
+from packstore.repository.history import VersionState, find_version, fold
+from packstore.repository.objects import ObjectReader
+from packstore.repository.opening import AskCredential, read_repository_file, unlock
+from packstore.repository.runtime import Runtime
+from packstore.repository.tree import TreeReader
+from packstore.storage.base import Storage
+
+Record = TypeVar("Record", Version, Event)
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """How to open: where indexes are kept, and what to do for a key."""
+
+    index_root: Path
+    ask: AskCredential
+    expect_encrypted: bool = False
+    compression: CompressionSpec = field(default_factory=lambda: CompressionSpec.parse(DEFAULT_COMPRESSION))
+
+
+class Repository:
+    """One repository, opened with its keys and its index."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        file: RepositoryFile,
+        keyring: Keyring,
+        index: ObjectIndex,
+        *,
+        compression: CompressionSpec,
+        runtime: Runtime,
+    ) -> None:
+        self.storage = storage
+        self.file = file
+        self.keyring = keyring
+        self.index = index
+        self.runtime = runtime
+        self.stages = Stages()
+        self.warnings: list[str] = []
+        self.owner = Owner(file.id, keyring.domain, keyring.pack_mac)
+        self.codec = ObjectCodec(keyring, Compressor(compression), self.stages, runtime.random)
+        self.sync = IndexSync(storage, index, self.owner, self.codec)
+        self._objects = ObjectReader(storage, index, self.codec, self.recover)
+
+    @classmethod
+    def open(
+        cls, storage: Storage, options: OpenOptions, runtime: Runtime, progress: Progress | None = None
+    ) -> "Repository":
+        """Open a repository and bring its index up to date.
+
+        Raises:
+            RepositoryError: there is none, or it cannot be used.
+            KeyUnavailable: no key, a wrong one, or tampering.
+            StorageError: it cannot be read.
+        """
+        opened = read_repository_file(storage)
+        keyring = unlock(storage, opened, options.ask, expect_encrypted=options.expect_encrypted)
+        directory = index_directory(options.index_root, opened.file, storage)
+        index = ObjectIndex(directory, opened.file.id)
+        repository = cls(storage, opened.file, keyring, index, compression=options.compression, runtime=runtime)
+        try:
+            repository.warnings += opened.faults
+            repository.refresh(progress or NullProgress())
+        except BaseException:
+            repository.close()
+            raise
+        return repository
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def refresh(self, progress: Progress) -> SyncResult:
+        """Read what is new in `meta/`; damage is kept as a warning and prevents nothing."""
+        result = self.sync.synchronise(progress)
+        self.warnings += result.damage
+        return result
+
+    def recover(self) -> None:
+        """Look everywhere for what the index does not know: `meta/`, then the packs' own directories."""
+        result = self.sync.synchronise(NullProgress())
+        self.sync.adopt_orphans(result)
+
+    def states(self) -> list[VersionState]:
+        """Return every version with what its events make of it, the oldest first."""
+        return fold(self._records(Kind.VERSION, decode_version), self._records(Kind.EVENT, decode_event))
+
+    def _records(self, kind: Kind, decode: Callable[[bytes], Record]) -> Iterator[Record]:
+        """Yield the versions or events that this program understands; of the others it warns."""
+        for plain in self.index.records(kind):
+            try:
+                yield decode(plain)
+            except FormatError as error:
+                self.warnings.append(f"one {kind.name.lower()} cannot be used: {error.message}")
+
+    def find(self, spec: str) -> VersionState:
+        """Find a version by what a person writes. Raises VersionNotFound, AmbiguousVersion."""
+        return find_version(spec, self.states())
+
+    def next_counter(self) -> int:
+        """Return one more than the highest counter there is: what "later" means in a repository."""
+        versions = (version.counter for version in self._records(Kind.VERSION, decode_version))
+        events = (event.counter for event in self._records(Kind.EVENT, decode_event))
+        return 1 + max(max(versions, default=0), max(events, default=0))
+
+    def read_object(self, kind: Kind, object_id: ObjectId) -> bytes:
+        """Return the plaintext of an object. Raises ObjectMissing, ObjectCorrupt, StorageGone."""
+        return self._objects.read(kind, object_id)
+
+    def tree(self, version: Version) -> TreeReader:
+        """Return the tree of a version."""
+        count = -(-version.size // version.block_size)
+        return TreeReader(lambda page_id: self.read_object(Kind.PAGE, page_id), version.root, count)
+
+    def is_readable(self, state: VersionState) -> bool:
+        """Say whether a version is whole as far as can be told without reading it."""
+        root = state.version.root
+        return state.complete and (not any(root) or bool(self.index.locate(Kind.PAGE, root)))
+
+    def require_writable(self) -> None:
+        """Refuse to write where a feature unknown here would be ignored.
+
+        Raises:
+            UnsupportedFormat: there is such a feature.
+        """
+        if self.file.features["write"]:
+            message = f"writing to this repository needs the unknown feature {self.file.features['write'][0]!r}"
+            raise UnsupportedFormat(message, advice="use a newer packstore; reading works")
+
+
+def index_directory(root: Path, file: RepositoryFile, storage: Storage) -> Path:
+    """Return where the index of a repository at one place lies: two copies of it have two indexes."""
+    place = hashlib.sha512(storage.identity.encode(errors="surrogateescape")).hexdigest()[:16]
+    return root / f"{file.id.hex()}-{place}"

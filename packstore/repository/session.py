@@ -1,0 +1,259 @@
+"""A writer at work: objects go in, a version comes out. FORMAT.md section 13.
+
+1. block packs are sealed and published, 2. then meta packs with their directories, the pages and, last of
+all, the version record: the commit. 3. then the index learns of it. A crash at any point leaves the old
+state or the new one; packs that no directory in `meta/` names yet are found again by the next writer.
+Before: packs.writer, repository.coordination. After: operations.backup.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from packstore.codec.objectcodec import EncodedObject
+from packstore.errors import FormatError, NameNotFound, PackstoreError, StorageGone
+from packstore.format.pack import PackHeader, PackType
+from packstore.format.record import Kind
+from packstore.format.version import Event, EventType, Version, encode_event, encode_version
+from packstore.ids import ObjectId, PackId
+from packstore.index.sync import SyncResult
+from packstore.limits import META_PACK_BYTES
+from packstore.packs.names import META_PREFIX, pack_name
+from packstore.packs.reader import read_seal
+from packstore.packs.writer import PackWriter
+from packstore.progress import NullProgress
+from packstore.repository.coordination import WriterIntent, other_writers, publish_intent
+from packstore.repository.proof import Prover
+from packstore.repository.repository import Repository
+
+
+class DeclaredDead(PackstoreError):
+    """This writer's intent is gone: somebody took it for dead, so what it committed was taken back."""
+
+
+class Session:
+    """One writer of a repository, from its intent to its commit. Use as a context manager.
+
+    `is_known` may be called from many threads; everything else from one.
+    """
+
+    def __init__(self, repository: Repository, purpose: str) -> None:
+        repository.require_writable()
+        self._repository = repository
+        self._storage = repository.storage
+        self._index = repository.index
+        self._intent = publish_intent(self._storage, repository.keyring, repository.runtime, purpose)
+        self._prover = Prover(self._storage, repository.owner)
+        self._relied: set[tuple[PackType, PackId]] = set()
+        self._fresh: dict[tuple[Kind, ObjectId], None] = {}
+        self._own: set[PackId] = set()
+        self._blocks: PackWriter | None = None
+        self._meta: PackWriter | None = None
+        self._sealer = ThreadPoolExecutor(1, "seal")
+        self._sealing: Future[PackWriter] | None = None
+        self._dead: list[str] = []
+        self.bytes_stored = 0
+        try:
+            self._take_over()
+        except BaseException:
+            self._intent.leave()
+            raise
+
+    @property
+    def intent(self) -> WriterIntent:
+        """What this writer has announced."""
+        return self._intent
+
+    def _take_over(self) -> None:
+        """Take in what dead writers have stored, and sweep what they had not finished."""
+        unfinished = self._storage.unfinished("packs") + self._storage.unfinished(META_PREFIX)
+        others = other_writers(self._storage, self._intent, self._repository.runtime.process)
+        if others.dead:
+            self._repository.sync.adopt_orphans(SyncResult())
+            self._dead = others.dead
+        if not others.alive:
+            # Listed before the intents were: whoever wrote these and lives would have been seen.
+            for name in unfinished:
+                self._storage.delete(name)
+
+    def is_known(self, kind: Kind, object_id: ObjectId) -> bool:
+        """Say whether an object is in the repository, proven by the directory of the pack it is in."""
+        if (kind, object_id) in self._fresh:
+            return True
+        for location in self._index.locate(kind, object_id):
+            if location.pack_id in self._intent.condemned_packs:
+                continue
+            if self._prover.holds(location.pack_type, location.pack_id, kind, object_id):
+                self._relied.add((location.pack_type, location.pack_id))
+                return True
+        return False
+
+    def put_block(self, encoded: EncodedObject) -> bool:
+        """Append the record of a block; say whether it is new in this session. Nothing is durable yet."""
+        key = (encoded.header.kind, encoded.header.object_id)
+        if key in self._fresh:
+            return False
+        target = self._repository.file.pack_size
+        if self._blocks is not None and not self._blocks.has_room_for(encoded, target):
+            self._seal_blocks()
+        if self._blocks is None:
+            self._blocks = self._new_pack(PackType.BLOCKS)
+        self._blocks.append(encoded)
+        self._fresh[key] = None
+        return True
+
+    def put_object(self, kind: Kind, plain: bytes) -> ObjectId:
+        """Store a page or directory unless it is there already; return its id. Nothing is durable yet."""
+        object_id = self._repository.keyring.object_id(plain)
+        if not self.is_known(kind, object_id):
+            self._append_meta(kind, object_id, plain)
+        return object_id
+
+    def put_page(self, plain: bytes) -> ObjectId:
+        """Store a page."""
+        return self.put_object(Kind.PAGE, plain)
+
+    def _append_meta(self, kind: Kind, object_id: ObjectId, plain: bytes) -> None:
+        encoded = self._repository.codec.encode(kind, object_id, plain)
+        if self._meta is not None and not self._meta.has_room_for(encoded, META_PACK_BYTES):
+            self._seal_meta()
+        if self._meta is None:
+            self._meta = self._new_pack(PackType.META)
+        self._meta.append(encoded)
+        self._fresh[kind, object_id] = None
+
+    def _new_pack(self, pack_type: PackType) -> PackWriter:
+        repository = self._repository
+        header = PackHeader(pack_type, repository.runtime.new_pack_id(), repository.file.id, repository.keyring.domain)
+        return PackWriter(self._storage, header, repository.keyring.pack_mac)
+
+    def _seal_blocks(self) -> None:
+        """Seal the open block pack in the background; there is never more than one on its way."""
+        self._await_seal()
+        if self._blocks is not None:
+            self._sealing = self._sealer.submit(_seal, self._blocks)
+            self._blocks = None
+
+    def _await_seal(self) -> None:
+        if self._sealing is None:
+            return
+        sealing, self._sealing = self._sealing, None
+        pack = sealing.result()
+        pack_id = pack.header.pack_id
+        self.bytes_stored += pack.size
+        self._own.add(pack_id)
+        self._index.add_orphan(PackType.BLOCKS, pack_id, pack.entries)
+        self._append_meta(Kind.DIRECTORY, self._repository.keyring.object_id(pack.directory), pack.directory)
+        for entry in pack.entries:
+            self._fresh.pop((entry.kind, entry.object_id), None)
+
+    def _seal_meta(self) -> None:
+        """Seal and publish the open meta pack, and have the index read it back."""
+        if self._meta is None:
+            return
+        meta, self._meta = self._meta, None
+        try:
+            meta.seal()
+        finally:
+            meta.discard()
+        self.bytes_stored += meta.size
+        self._repository.refresh(NullProgress())
+        state = self._index.meta_state(meta.header.pack_id)
+        if state is None or state.damaged:
+            raise StorageGone(f"what was just written to {self._storage.location} does not read back as it was written")
+        for entry in meta.entries:
+            self._fresh.pop((entry.kind, entry.object_id), None)
+
+    def commit(self, version: Version) -> None:
+        """Publish everything and, last, the version.
+
+        Raises:
+            StorageError: the version may or may not be there; it is whole if it is.
+            DeclaredDead: somebody took this writer for dead; the version was taken back.
+        """
+        self._flush()
+        plain = encode_version(version)
+        self._append_meta(Kind.VERSION, self._repository.keyring.object_id(plain), plain)
+        self._prove_packs()
+        self._seal_meta()
+        if not self._intent.stands():
+            self._take_back(version)
+            raise DeclaredDead(
+                "another process took this backup for dead, so what it had committed was taken back",
+                advice="run it again: nothing that is stored is stored again",
+            )
+        self._finish()
+
+    def keep(self) -> None:
+        """Publish what is stored so far without a version: the next backup will find it."""
+        self._flush()
+        self._seal_meta()
+        self._finish()
+
+    def _flush(self) -> None:
+        self._seal_blocks()
+        self._await_seal()
+        for pack_id in self._index.orphans():
+            wanted = bool(self._dead) or (PackType.BLOCKS, pack_id) in self._relied
+            if wanted and pack_id not in self._own and pack_id not in self._intent.condemned_packs:
+                self._adopt(pack_id)
+
+    def _adopt(self, pack_id: PackId) -> None:
+        """Put the directory of a pack that nothing in `meta/` names into this session's metadata."""
+        try:
+            directory = read_seal(self._storage, PackType.BLOCKS, pack_id, self._repository.owner).directory
+        except (FormatError, NameNotFound):
+            return  # it cannot have been relied on: the proof would have failed in the same way
+        self._append_meta(Kind.DIRECTORY, self._repository.keyring.object_id(directory), directory)
+
+    def _prove_packs(self) -> None:
+        """See that every pack newly relied on still exists.
+
+        Raises:
+            StorageError: one is gone; no version is committed.
+        """
+        for pack_type, pack_id in self._relied:
+            self._storage.size(pack_name(pack_type, pack_id))
+
+    def _take_back(self, version: Version) -> None:
+        runtime = self._repository.runtime
+        event = Event(
+            id=runtime.new_uid(),
+            type=EventType.REMOVE,
+            date_ms=runtime.now_ms(),
+            counter=version.counter + 1,
+            versions=[version.uid],
+            cancels=[],
+            value="the writer had been declared dead",
+            program=runtime.program,
+            host=runtime.hostname,
+        )
+        plain = encode_event(event)
+        self._append_meta(Kind.EVENT, self._repository.keyring.object_id(plain), plain)
+        self._seal_meta()
+
+    def _finish(self) -> None:
+        for name in self._dead:
+            self._storage.delete(name)
+        self._intent.withdraw()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sealer.shutdown(wait=True)
+        for pack in (self._blocks, self._meta):
+            if pack is not None:
+                pack.discard()
+        self._intent.leave()
+
+
+def _seal(pack: PackWriter) -> PackWriter:
+    try:
+        pack.seal()
+    except PackstoreError:
+        pack.discard()
+        raise
+    return pack
