@@ -93,6 +93,11 @@ class FileOps:
         """Return a file's size in bytes."""
         return path.stat().st_size
 
-    def list_directory(self, path: Path) -> list[str]:
-        """Return the names in a directory."""
-        return os.listdir(path)  # noqa: PTH208  names only, and hundreds of thousands of them
+    def exists(self, path: Path) -> bool:
+        """Say whether a name is taken."""
+        return path.exists()
+
+    def list_directory(self, path: Path) -> list[tuple[str, bool]]:
+        """Return the names in a directory, each with whether it is a directory itself."""
+        with os.scandir(path) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

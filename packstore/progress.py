@@ -51,6 +51,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self.advice = ""
         self._blocking = False
 
     def request(self) -> None:
@@ -66,7 +67,7 @@ class StopRequest:
             Interrupted: it was.
         """
         if self.requested:
-            raise Interrupted("interrupted", advice="run the command again: what is stored is not stored again")
+            raise Interrupted("interrupted", advice=self.advice)
 
     @contextmanager
     def blocking(self) -> Iterator[None]:

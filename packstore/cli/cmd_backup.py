@@ -15,7 +15,10 @@ from packstore.operations.backup import BackupOptions, BackupResult, backup
 from packstore.operations.pipeline import default_threads
 from packstore.repository.history import latest_of
 from packstore.repository.repository import Repository
+from packstore.sources.file import readable_path
 from packstore.sources.open import open_source
+
+_STOPPED = "run it again: what is stored is not stored again"
 
 
 @click.command()
@@ -52,7 +55,7 @@ def command(
     name = volume or _default_volume(source)
     opened = open_source(source)
     try:
-        with settings.repository(output, compression=compression) as repository, settings.stoppable() as stop:
+        with settings.repository(output, compression=compression) as repository, settings.stoppable(_STOPPED) as stop:
             if volume is None:
                 _check_default(repository, name, source)
             options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
@@ -83,7 +86,7 @@ def _check_default(repository: Repository, volume: str, source: str) -> None:
     """Two devices may end in the same name; only a person can say that they are the same volume."""
     latest = latest_of(volume, repository.states())
     before = latest.version.source.get("path") if latest else None
-    here = str(Path(source).absolute())
+    here = readable_path(Path(source))
     if before is not None and before != here:
         message = f"the last version of {volume} was made from {before}, not from {here}"
         raise UsageError(message, advice=f"name the volume: `packstore backup {source} VOLUME`")

@@ -2,12 +2,9 @@
 
 import click
 
+from packstore.cli.live import LiveProgress
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import size
-from packstore.index.environment import destroy
-from packstore.index.sync import SyncResult
-from packstore.repository.opening import read_repository_file
-from packstore.repository.repository import index_directory
 
 
 @click.group()
@@ -30,16 +27,12 @@ def command() -> None:
 def rebuild(settings: Settings) -> None:
     """Throw the index away and make it anew from the repository."""
     output = settings.output()
-    storage = settings.storage()
-    file = read_repository_file(storage).file
-    directory = index_directory(settings.index_root(), file, storage)
-    # Opened with a key before anything is thrown away: a wrong passphrase must cost nothing.
-    with settings.repository(output):
-        pass
-    destroy(directory)
     with settings.repository(output) as repository:
-        result = SyncResult()
-        repository.sync.adopt_orphans(result)
+        progress = LiveProgress(output)
+        try:
+            result = repository.rebuild_index(progress)
+        finally:
+            progress.finish()
         found = repository.index.statistics()
     output.result(
         {"rebuilt": True, "orphans": result.orphans, "damage": result.damage} | found,

@@ -37,7 +37,10 @@ def command(settings: Settings, version: str, target: str, force: bool, no_spars
       packstore -r REPO restore web1~1 - | zcat > old
     """  # noqa: D301
     output = settings.output(stdout_is_data=target == "-")
-    with settings.repository(output) as repository, settings.stoppable() as stop:
+    with (
+        settings.repository(output) as repository,
+        settings.stoppable(f"{target} is incomplete: restore it again") as stop,
+    ):
         found = repository.find(version).version
         opened = open_target(target, force=force, sparse=not no_sparse)
         progress = LiveProgress(output)

@@ -39,12 +39,14 @@ class Settings:
     verbose: bool = False
     index_dir: Path | None = None
     key_file: Path | None = None
+    stdout_is_data: bool = False
     stop: StopRequest = field(default_factory=StopRequest)
 
     def output(self, *, stdout_is_data: bool = False) -> Output:
         """Return where results go."""
+        self.stdout_is_data = self.stdout_is_data or stdout_is_data
         verbosity = -1 if self.quiet else int(self.verbose)
-        return Output(as_json=self.json, verbosity=verbosity, stdout_is_data=stdout_is_data)
+        return Output(as_json=self.json, verbosity=verbosity, stdout_is_data=self.stdout_is_data)
 
     def storage(self) -> Storage:
         """Return the storage named by -r or PACKSTORE_REPO.
@@ -87,8 +89,9 @@ class Settings:
             repository.close()
 
     @contextmanager
-    def stoppable(self) -> Iterator[StopRequest]:
+    def stoppable(self, advice: str = "") -> Iterator[StopRequest]:
         """Let Ctrl-C and SIGTERM end an operation where it is safe; a second one ends it at once."""
+        self.stop.advice = advice
 
         def request(_number: int, _frame: FrameType | None) -> None:
             if self.stop.requested:

@@ -108,10 +108,14 @@ def backup(
 def _check_options(source: Source, options: BackupOptions) -> None:
     if fault := volume_name_fault(options.volume):
         raise UsageError(f"{options.volume!r} cannot be the name of a volume: {fault}")
-    if len(options.tags) > MAX_TAGS or any(not tag or len(tag.encode()) > MAX_TAG_BYTES for tag in options.tags):
-        raise UsageError(f"a tag has 1 to {MAX_TAG_BYTES} bytes, a version at most {MAX_TAGS} of them")
+    if len(options.tags) > MAX_TAGS or any(not _is_tag(tag) for tag in options.tags):
+        raise UsageError(f"a tag has 1 to {MAX_TAG_BYTES} printable bytes, a version at most {MAX_TAGS} tags")
     if source.size is not None and source.size > MAX_DEVICE_BYTES:
         raise UsageError(f"a device of {source.size} bytes is beyond what a version can hold")
+
+
+def _is_tag(text: str) -> bool:
+    return text.isprintable() and 1 <= len(text.encode()) <= MAX_TAG_BYTES
 
 
 class _Backup:
@@ -129,10 +133,12 @@ class _Backup:
         self._counters = Counters()
         self._unreadable: list[Extent] = []
         self._size = 0
+        self._date_ms = 0
 
     def run(self) -> BackupResult:
         """Do it."""
         begin = time.monotonic()
+        self._date_ms = self._repository.runtime.now_ms()
         with Session(self._repository, f"backup {self._options.volume}") as session:
             # Only now: a version removed before the intent was published might be collected meanwhile.
             base = choose_base(self._repository, session.intent, self._options.volume, self._options.base)
@@ -148,7 +154,9 @@ class _Backup:
                 raise
             for warning in warnings:
                 self._progress.warn(warning)
-            version = self._version(session, tree.finish(), base, begin, paranoid=paranoid)
+            root = tree.finish()
+            session.flush()
+            version = self._version(session, root, base, begin, paranoid=paranoid)
             session.commit(version)
             self._progress.finish()
             seconds = time.monotonic() - begin
@@ -230,7 +238,7 @@ class _Backup:
         return Version(
             uid=runtime.new_uid(),
             volume=self._options.volume,
-            date_ms=runtime.now_ms(),
+            date_ms=self._date_ms,
             counter=self._repository.next_counter(),
             size=self._size,
             block_size=self._block_size,

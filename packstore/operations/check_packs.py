@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.errors import FormatError, NameNotFound, StorageError
-from packstore.format.pack import PACK_HEADER, PACK_TRAILER, PackType
+from packstore.format.pack import PACK_HEADER, PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId
 from packstore.operations.pipeline import ordered_map, window_items
@@ -141,5 +141,3 @@ class PackChecker:
                 reason = "the directory names another object than its record"
                 report.damage.append(Damage(listed.name, entry.offset, entry.record_size, reason))
                 del report.good[entry.offset]
-        if listed.size != seal.trailer.directory_offset + seal.trailer.directory_size + PACK_TRAILER.size:
-            report.damage.append(Damage(listed.name, 0, 0, "has bytes that belong to nothing"))

@@ -18,6 +18,7 @@ from packstore.format.document import RepositoryFile
 from packstore.format.record import Kind
 from packstore.format.version import Event, Version, decode_event, decode_version
 from packstore.ids import ObjectId
+from packstore.index.environment import destroy
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.sync import IndexSync, SyncResult
 from packstore.packs.reader import Owner
@@ -58,14 +59,17 @@ class Repository:
         self.storage = storage
         self.file = file
         self.keyring = keyring
-        self.index = index
         self.runtime = runtime
         self.stages = Stages()
         self.warnings: list[str] = []
         self.owner = Owner(file.id, keyring.domain, keyring.pack_mac)
         self.codec = ObjectCodec(keyring, Compressor(compression), self.stages, runtime.random)
-        self.sync = IndexSync(storage, index, self.owner, self.codec)
-        self._objects = ObjectReader(storage, index, self.codec, self.recover)
+        self._use_index(index)
+
+    def _use_index(self, index: ObjectIndex) -> None:
+        self.index = index
+        self.sync = IndexSync(self.storage, index, self.owner, self.codec)
+        self._objects = ObjectReader(self.storage, index, self.codec, self.recover)
 
     @classmethod
     def open(
@@ -99,6 +103,16 @@ class Repository:
         """Read what is new in `meta/`; damage is kept as a warning and prevents nothing."""
         result = self.sync.synchronise(progress)
         self.warnings += result.damage
+        return result
+
+    def rebuild_index(self, progress: Progress) -> SyncResult:
+        """Throw the index away and make it anew, from `meta/` and from the packs that nothing there names."""
+        directory = self.index.directory
+        self.index.close()
+        destroy(directory)
+        self._use_index(ObjectIndex(directory, self.file.id))
+        result = self.sync.synchronise(progress)
+        self.sync.adopt_orphans(result)
         return result
 
     def recover(self) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from packstore.codec.objectcodec import EncodedObject
-from packstore.errors import FormatError, NameNotFound, PackstoreError, StorageGone
+from packstore.errors import FormatError, NameNotFound, PackstoreError, StorageError, StorageGone
 from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
@@ -47,12 +47,13 @@ class Session:
         self._relied: set[tuple[PackType, PackId]] = set()
         self._fresh: dict[tuple[Kind, ObjectId], None] = {}
         self._own: set[PackId] = set()
+        self._adopted: set[PackId] = set()
         self._blocks: PackWriter | None = None
         self._meta: PackWriter | None = None
         self._sealer = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[PackWriter] | None = None
         self._dead: list[str] = []
-        self.bytes_stored = 0
+        self._published_bytes = 0
         try:
             self._take_over()
         except BaseException:
@@ -63,6 +64,11 @@ class Session:
     def intent(self) -> WriterIntent:
         """What this writer has announced."""
         return self._intent
+
+    @property
+    def bytes_stored(self) -> int:
+        """Bytes that this session has added to the storage, with those of the open meta pack."""
+        return self._published_bytes + (self._meta.size if self._meta else 0)
 
     def _take_over(self) -> None:
         """Take in what dead writers have stored, and sweep what they had not finished."""
@@ -140,7 +146,7 @@ class Session:
         sealing, self._sealing = self._sealing, None
         pack = sealing.result()
         pack_id = pack.header.pack_id
-        self.bytes_stored += pack.size
+        self._published_bytes += pack.size
         self._own.add(pack_id)
         self._index.add_orphan(PackType.BLOCKS, pack_id, pack.entries)
         self._append_meta(Kind.DIRECTORY, self._repository.keyring.object_id(pack.directory), pack.directory)
@@ -156,7 +162,7 @@ class Session:
             meta.seal()
         finally:
             meta.discard()
-        self.bytes_stored += meta.size
+        self._published_bytes += meta.size
         self._repository.refresh(NullProgress())
         state = self._index.meta_state(meta.header.pack_id)
         if state is None or state.damaged:
@@ -171,7 +177,7 @@ class Session:
             StorageError: the version may or may not be there; it is whole if it is.
             DeclaredDead: somebody took this writer for dead; the version was taken back.
         """
-        self._flush()
+        self.flush()
         plain = encode_version(version)
         self._append_meta(Kind.VERSION, self._repository.keyring.object_id(plain), plain)
         self._prove_packs()
@@ -186,17 +192,19 @@ class Session:
 
     def keep(self) -> None:
         """Publish what is stored so far without a version: the next backup will find it."""
-        self._flush()
+        self.flush()
         self._seal_meta()
         self._finish()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Publish the blocks; their directories are then in the open meta pack."""
         self._seal_blocks()
         self._await_seal()
         for pack_id in self._index.orphans():
             wanted = bool(self._dead) or (PackType.BLOCKS, pack_id) in self._relied
-            if wanted and pack_id not in self._own and pack_id not in self._intent.condemned_packs:
+            if wanted and pack_id not in self._own | self._adopted and pack_id not in self._intent.condemned_packs:
                 self._adopt(pack_id)
+                self._adopted.add(pack_id)
 
     def _adopt(self, pack_id: PackId) -> None:
         """Put the directory of a pack that nothing in `meta/` names into this session's metadata."""
@@ -233,9 +241,12 @@ class Session:
         self._seal_meta()
 
     def _finish(self) -> None:
-        for name in self._dead:
-            self._storage.delete(name)
-        self._intent.withdraw()
+        try:
+            for name in self._dead:
+                self._storage.delete(name)
+            self._intent.withdraw()
+        except StorageError:
+            self._intent.leave()  # all is published; the next writer removes what is left
 
     def __enter__(self) -> Self:
         return self

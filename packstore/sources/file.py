@@ -20,6 +20,11 @@ _DROP_BYTES: Final = 16 * MIB
 """Pages are dropped in steps of this size."""
 
 
+def readable_path(path: Path) -> str:
+    """Return an absolute path as text; bytes of it that are not UTF-8 are shown escaped."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+
+
 class FileSource:
     """A regular file or block device, opened for reading."""
 
@@ -60,7 +65,7 @@ class FileSource:
     @property
     def description(self) -> dict[str, str | int]:
         """Type and path; of a file also size, times and inode."""
-        where: dict[str, str | int] = {"type": self._kind, "path": str(self._path.absolute())}
+        where: dict[str, str | int] = {"type": self._kind, "path": readable_path(self._path)}
         if self._kind == "file":
             where |= {
                 "size": self._size,

@@ -111,9 +111,9 @@ class FileStorage:
             names = self._ops.list_directory(self._path(prefix))
         except FileNotFoundError:
             return
-        for name in names:
+        for name, is_directory in names:
             path = f"{prefix}/{name}"
-            if (self._root / path).is_dir():
+            if is_directory:
                 yield from self._walk(path, unfinished=unfinished)
                 continue
             if name.endswith(TEMPORARY_SUFFIX) != unfinished:
@@ -171,7 +171,7 @@ class FileStorage:
         """Say whether the directory is missing or empty, but for what mkfs puts into a new file system."""
         with _translated(f"cannot list {self._root}"):
             try:
-                return not set(self._ops.list_directory(self._root)) - {"lost+found"}
+                return not {name for name, _ in self._ops.list_directory(self._root)} - {"lost+found"}
             except FileNotFoundError:
                 return True
 
@@ -203,7 +203,7 @@ class _NewFile:
         self._descriptor: int | None = None
         self._unpublished = False
         with _translated(f"cannot create {name}"):
-            if path.exists():
+            if ops.exists(path):
                 raise NameExists(f"{name} exists already")
             self._descriptor = ops.create(self._temporary)
             self._unpublished = True
