@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from packstore.errors import FormatError
-from packstore.format import document, pack, page, version
+from packstore.format import document, intent, pack, page, version
 from packstore.format.layout import Layout
 from packstore.format.pack import Entry
 from packstore.format.record import (
@@ -47,8 +47,8 @@ _BODIES: Final = {
     document.DocumentType.REPOSITORY: document.REPOSITORY,
     document.DocumentType.SLOT: document.SLOT,
     document.DocumentType.EPOCH: document.EPOCH,
-    document.DocumentType.INTENT: document.INTENT,
-    document.DocumentType.LIST: document.LIST,
+    document.DocumentType.INTENT: intent.INTENT,
+    document.DocumentType.LIST: intent.LIST,
 }
 _PLAINTEXTS: Final = {
     Kind.PAGE: page.PAGE,
@@ -237,6 +237,8 @@ def _item(schema: str, path: str, value: Value, at: int) -> Iterator[_Line]:
         yield from _map(schema, value, at, path + ".")
     elif isinstance(value, list):
         yield from _list(schema, path, value, at)
+    elif not isinstance(value, bytes):
+        return
     elif (schema, path) in _INNER_MAPS:
         yield from _body(_INNER_MAPS[schema, path], value, at + len(raw) - len(value))
     elif (schema, path) in _SLICED:

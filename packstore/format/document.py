@@ -16,7 +16,7 @@ from packstore.format.layout import Field, Layout, check_magic, check_reserved
 from packstore.format.pack import Mac
 from packstore.format.record import Encryption
 from packstore.format.strictmsgpack import Key, MapSchema, Value, decode, encode
-from packstore.ids import PackId, Uid
+from packstore.ids import Uid
 from packstore.limits import (
     FORMAT_VERSION,
     MAX_BLOCK_BYTES,
@@ -46,14 +46,6 @@ class DocumentType(IntEnum):
     EPOCH = 3
     INTENT = 4
     LIST = 5
-
-
-class IntentRole(IntEnum):
-    """What the holder of an intent is about."""
-
-    WRITER = 1
-    HOLD = 2
-    COLLECTOR = 3
 
 
 class SlotKind(IntEnum):
@@ -106,21 +98,6 @@ EPOCH: Final = MapSchema(
     Key("date_ms", "u64"),
     Key("sealed", "array"),
 )
-INTENT: Final = MapSchema(
-    "intent",
-    Key("id", "bin16"),
-    Key("honours", "array"),
-    Key("versions", "array"),
-    Key("host", "str"),
-    Key("boot", "str"),
-    Key("pid_namespace", "str"),
-    Key("pid", "u32"),
-    Key("process_start", "u64"),
-    Key("role", "u8"),
-    Key("purpose", "str"),
-    Key("date_ms", "u64"),
-)
-LIST: Final = MapSchema("list", Key("id", "bin16"), Key("packs", "array"), Key("versions", "array"))
 
 _SEALED_BOX_BYTES: Final = 80
 
@@ -183,32 +160,6 @@ class Epoch:
     encryption: Encryption
     date_ms: int
     sealed: dict[Uid, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A writer's notice: who writes, which lists it honours, which versions it reads."""
-
-    id: Uid
-    honours: list[Uid]
-    versions: list[Uid]
-    host: str
-    boot: str
-    pid_namespace: str
-    pid: int
-    process_start: int
-    role: IntentRole
-    purpose: str
-    date_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class CondemnedList:
-    """A collector's list: packs and versions that nothing new may build on."""
-
-    id: Uid
-    packs: list[PackId]
-    versions: list[Uid]
 
 
 def encode_document(document_type: DocumentType, body: bytes, mac: Mac) -> bytes:
@@ -379,42 +330,3 @@ def _check_box(row: Value) -> tuple[Uid, bytes]:
     if sizes != [UID_BYTES, _SEALED_BOX_BYTES]:
         raise FormatError("epoch", "a box is not a pair of slot id and 80 bytes")
     return Uid(row[0]), row[1]
-
-
-def encode_intent(intent: Intent) -> bytes:
-    """Return the body of an intent."""
-    return encode({key.name: getattr(intent, key.name) for key in INTENT.keys})
-
-
-def decode_intent(body: bytes) -> Intent:
-    """Decode the body of an intent.
-
-    Raises:
-        FormatError: malformed.
-    """
-    found = INTENT.check(decode(body, MAX_DOCUMENT_BYTES))
-    _check_uids("intent", found["honours"] + found["versions"])
-    if found["role"] not in tuple(IntentRole):
-        raise FormatError("intent", f"unknown role {found['role']}", failure="unsupported")
-    return Intent(**(found | {"role": IntentRole(found["role"])}))
-
-
-def encode_list(condemned: CondemnedList) -> bytes:
-    """Return the body of a list."""
-    return encode({"id": condemned.id, "packs": condemned.packs, "versions": condemned.versions})
-
-
-def decode_list(body: bytes) -> CondemnedList:
-    """Decode the body of a list.
-
-    Raises:
-        FormatError: malformed.
-    """
-    found = LIST.check(decode(body, MAX_LIST_BYTES))
-    _check_uids("list", found["packs"] + found["versions"])
-    return CondemnedList(**found)
-
-
-def _check_uids(what: str, values: list[Value]) -> None:
-    if any(not isinstance(value, bytes) or len(value) != UID_BYTES for value in values):
-        raise FormatError(what, "something that is not an id of 16 bytes")

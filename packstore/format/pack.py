@@ -16,7 +16,16 @@ from typing import Final, NamedTuple
 from packstore.checksum import checksum64
 from packstore.errors import FormatError
 from packstore.format.layout import Field, Layout, check_magic, check_reserved
-from packstore.format.record import HEADER_BYTES, Compression, Encryption, Kind, RecordHeader, check_fields
+from packstore.format.record import (
+    HEADER_BYTES,
+    MAX_OVERHEAD_BYTES,
+    MAX_PLAIN_BYTES,
+    Compression,
+    Encryption,
+    Kind,
+    RecordHeader,
+    check_fields,
+)
 from packstore.format.strictmsgpack import Key, MapSchema, Value, decode, encode
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.limits import KEY_ID_BYTES, MAX_DIRECTORY_BYTES, MAX_PACK_RECORDS, OBJECT_ID_BYTES
@@ -76,15 +85,18 @@ class PackHeader:
 
 
 class Entry(NamedTuple):
-    """One record in a directory: where it begins and what its header says."""
+    """One record in a directory: where it begins and what its header says.
 
-    kind: Kind
+    Kind, compression and encryption are plain numbers where this program does not know them.
+    """
+
+    kind: int
     object_id: ObjectId
     offset: int
     payload_size: int
     plain_size: int
-    compression: Compression
-    encryption: Encryption
+    compression: int
+    encryption: int
     key_id: bytes
 
     @property
@@ -171,6 +183,10 @@ def decode_directory(data: bytes) -> tuple[PackId, list[Entry]]:
 
 
 _ENTRY_FIELDS: Final = len(Entry._fields)
+_KINDS: Final = frozenset(Kind)
+_COMPRESSIONS: Final = frozenset(Compression)
+_ENCRYPTIONS: Final = frozenset(Encryption)
+_MAX_U8: Final = 255
 
 
 def _decode_entry(row: Value) -> Entry:
@@ -182,7 +198,7 @@ def _decode_entry(row: Value) -> Entry:
         raise FormatError("directory", "an entry has a field of the wrong type")
     if not _is_bytes(object_id, OBJECT_ID_BYTES) or not _is_bytes(key_id, KEY_ID_BYTES):
         raise FormatError("directory", "an entry has an id of the wrong length")
-    try:
+    if kind in _KINDS and compression in _COMPRESSIONS and encryption in _ENCRYPTIONS:
         header = RecordHeader(
             Kind(kind),
             Compression(compression),
@@ -192,10 +208,14 @@ def _decode_entry(row: Value) -> Entry:
             key_id,
             ObjectId(object_id),
         )
-    except ValueError as error:
-        raise FormatError("directory", str(error), failure="unsupported") from None
-    check_fields("directory", header)
-    return entry_of(header, offset)
+        check_fields("directory", header)
+        return entry_of(header, offset)
+    # A record of some later program: it is there, and is passed over.
+    if max(kind, compression, encryption) > _MAX_U8:
+        raise FormatError("directory", "an entry has a field of the wrong type")
+    if not 0 < payload_size <= max(MAX_PLAIN_BYTES.values()) + MAX_OVERHEAD_BYTES:
+        raise FormatError("directory", f"{payload_size} bytes of payload", failure="oversize")
+    return Entry(kind, ObjectId(object_id), offset, payload_size, plain_size, compression, encryption, key_id)
 
 
 def _is_bytes(value: Value, length: int) -> bool:

@@ -121,8 +121,9 @@ def decode_version(data: bytes) -> Version:
     Raises:
         FormatError: it is not a version, or breaks a limit, or needs a feature unknown here.
     """
-    found = VERSION.check(decode(data, MAX_VERSION_BYTES))
-    _check_features("version", found["features"])
+    value = decode(data, MAX_VERSION_BYTES)
+    _check_features("version", value)
+    found = VERSION.check(value)
     _check_volume(found["volume"])
     _check_strings("version", "tags", found["tags"], MAX_TAGS)
     _check_counters(found["statistics"])
@@ -149,8 +150,9 @@ def decode_event(data: bytes) -> Event:
     Raises:
         FormatError: it is not an event, or needs a feature unknown here.
     """
-    found = EVENT.check(decode(data, MAX_EVENT_BYTES))
-    _check_features("event", found["features"])
+    value = decode(data, MAX_EVENT_BYTES)
+    _check_features("event", value)
+    found = EVENT.check(value)
     for key in ("versions", "cancels"):
         if any(not isinstance(uid, bytes) or len(uid) != UID_BYTES for uid in found[key]):
             raise FormatError("event", f"{key} holds something that is not an id")
@@ -177,7 +179,9 @@ def _check_volume(name: str) -> None:
         raise FormatError("version", f"{name!r} cannot be the name of a volume")
 
 
-def _check_features(what: str, features: Value) -> None:
+def _check_features(what: str, value: Value) -> None:
+    """Refuse a record with an unknown feature, before its other keys: a feature may change what they mean."""
+    features = MapSchema(what, Key("features", "array")).check(value)["features"]
     _check_strings(what, "features", features, MAX_TAGS)
     if features:
         raise FormatError(what, f"needs the unknown feature {features[0]!r}", failure="unsupported")

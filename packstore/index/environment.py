@@ -7,7 +7,7 @@ ends as `IndexBroken`, and the caller throws the index away.
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,8 @@ from packstore.limits import GIB
 _MAP_BYTES: Final = 64 * GIB
 """Address space, not memory and not disk; doubled when it is not enough."""
 _PAGE_BYTES: Final = 4096
+_BROKEN: Final = "broken"
+"""The name of a file beside the data that says: found to be damaged by an earlier run."""
 
 Database = Any
 Transaction = Any
@@ -30,7 +32,9 @@ class IndexBroken(IndexUnusable):
     """The index cannot be read: throw it away and make it anew."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the index is damaged ({reason})", advice="run `packstore index rebuild`; no data is lost")
+        super().__init__(
+            f"the index is damaged ({reason})", advice="run the command again: it is made anew, and no data is lost"
+        )
 
 
 @contextmanager
@@ -51,6 +55,8 @@ class Environment:
         """Open or create; `tables` maps each name to whether a key may have several values."""
         self.directory = directory
         self._make_directory()
+        if (directory / _BROKEN).exists():
+            raise IndexBroken("found to be so by an earlier run")
         self._check_size()
         with translated():
             self._environment = lmdb.open(
@@ -94,8 +100,22 @@ class Environment:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a transaction that sees one state of all tables."""
-        with translated(), self._environment.begin(buffers=False) as transaction:
+        with self._noting_damage(), translated(), self._environment.begin(buffers=False) as transaction:
             yield transaction
+
+    @contextmanager
+    def _noting_damage(self) -> Iterator[None]:
+        """Have the next run throw this index away, if it turns out to be damaged."""
+        try:
+            yield
+        except IndexBroken:
+            self.mark_broken()
+            raise
+
+    def mark_broken(self) -> None:
+        """Have the next run throw this index away."""
+        with suppress(OSError):
+            (self.directory / _BROKEN).touch()
 
     def write(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` in the one transaction that may write: all of it happens or nothing.
@@ -103,7 +123,7 @@ class Environment:
         It is run again from its beginning where the address space was not enough.
         """
         while True:
-            with translated():
+            with self._noting_damage(), translated():
                 try:
                     with self._environment.begin(write=True) as transaction:
                         return work(transaction)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from packstore.format.pack import Entry, PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId, Uid
-from packstore.index.environment import Environment, IndexBroken, Result, Transaction, destroy
+from packstore.index.environment import Environment, IndexBroken, Transaction, destroy
 
 ORPHAN: Final = PackId(bytes(16))
 """Claims a pack that is known from its own directory only; no directory in `meta/` names it yet."""
@@ -37,6 +37,8 @@ _NUMBER: Final = struct.Struct(">I")
 _PACK: Final = struct.Struct(">IB")
 _META: Final = struct.Struct(">QB")
 _RUN: Final = struct.Struct(">Q")
+_UNCLAIMED: Final = 0
+"""Stands for the type of a pack that nothing claims any more; its number is kept, for it may be claimed again."""
 _PREFIX_BYTES: Final = 16
 
 
@@ -56,7 +58,7 @@ class MetaState(NamedTuple):
     damaged: bool
 
 
-def _object_key(kind: Kind, object_id: ObjectId) -> bytes:
+def _object_key(kind: int, object_id: ObjectId) -> bytes:
     return bytes([kind]) + object_id[:_PREFIX_BYTES]
 
 
@@ -73,8 +75,6 @@ class ObjectIndex:
             self._open(repository_id)
 
     def _open(self, repository_id: Uid) -> None:
-        if (self.directory / "broken").exists():
-            raise IndexBroken("found to be so by an earlier run")
         self._environment = Environment(self.directory, _TABLES)
         self._table = self._environment.tables
         try:
@@ -93,7 +93,16 @@ class ObjectIndex:
 
     def mark_broken(self) -> None:
         """Have the next run throw this index away."""
-        (self.directory / "broken").touch()
+        self._environment.mark_broken()
+
+    def clear(self) -> None:
+        """Forget all that was read from the repository, in one transaction; readers go on undisturbed."""
+
+        def work(transaction: Transaction) -> None:
+            for name in ("objects", "packs", "numbers", "claims", "claimed", "metas", "records"):
+                transaction.drop(self._table[name], delete=False)
+
+        self._environment.write(work)
 
     def close(self) -> None:
         """Close the index."""
@@ -115,6 +124,8 @@ class ObjectIndex:
         if not pack:
             return None
         _, pack_type = _unpack(_PACK, pack)
+        if pack_type == _UNCLAIMED:
+            return None
         return Location(PackType(pack_type), PackId(pack_id), offset, record_size)
 
     def metas(self) -> dict[PackId, MetaState]:
@@ -139,7 +150,8 @@ class ObjectIndex:
     def is_known(self, pack_id: PackId) -> bool:
         """Say whether a pack is claimed by anything."""
         with self._environment.reading() as transaction:
-            return transaction.get(pack_id, db=self._table["packs"]) is not None
+            pack = transaction.get(pack_id, db=self._table["packs"])
+        return pack is not None and _unpack(_PACK, pack)[1] != _UNCLAIMED
 
     def orphans(self) -> list[PackId]:
         """Return the packs that no meta pack claims."""
@@ -166,18 +178,19 @@ class ObjectIndex:
         """Take in a pack by its own directory."""
         self._environment.write(lambda transaction: self._claim(transaction, ORPHAN, pack_type, pack_id, entries))
 
-    def apply(self, meta_id: PackId, size: int, work: Callable[["MetaTransaction"], Result]) -> Result:
+    def apply(self, meta_id: PackId, size: int, work: Callable[["MetaTransaction"], None]) -> None:
         """Take in one meta pack, whole or not at all; `work` says what is in it."""
-        return self._environment.write(lambda transaction: self._apply(transaction, meta_id, size, work))
+        self._environment.write(lambda transaction: self._apply(transaction, meta_id, size, work))
 
     def _apply(
-        self, transaction: Transaction, meta_id: PackId, size: int, work: Callable[["MetaTransaction"], Result]
-    ) -> Result:
+        self, transaction: Transaction, meta_id: PackId, size: int, work: Callable[["MetaTransaction"], None]
+    ) -> None:
+        if transaction.get(meta_id, db=self._table["metas"]) == _META.pack(size, 0):
+            return  # another process has been quicker
         self._withdraw(transaction, meta_id)
         meta = MetaTransaction(self, transaction, meta_id)
-        result = work(meta)
+        work(meta)
         transaction.put(meta_id, _META.pack(size, meta.damaged), db=self._table["metas"])
-        return result
 
     def withdraw(self, meta_ids: Iterable[PackId]) -> None:
         """Forget what meta packs that are gone have claimed."""
@@ -196,7 +209,8 @@ class ObjectIndex:
         for pack_id in packs:
             transaction.delete(pack_id, meta_id, db=self._table["claims"])
             if transaction.get(pack_id, db=self._table["claims"]) is None:
-                transaction.delete(pack_id, db=self._table["packs"])
+                number, _ = _unpack(_PACK, transaction.get(pack_id, db=self._table["packs"]))
+                transaction.put(pack_id, _PACK.pack(number, _UNCLAIMED), db=self._table["packs"])
         transaction.delete(meta_id, db=self._table["claimed"])
         transaction.delete(meta_id, db=self._table["metas"])
         self._drop_records(transaction, meta_id)
@@ -217,9 +231,9 @@ class ObjectIndex:
         known = transaction.get(pack_id, db=self._table["packs"])
         transaction.put(pack_id, meta_id, db=self._table["claims"])
         transaction.put(meta_id, pack_id, db=self._table["claimed"])
-        if known:
+        number, claimed_type = _unpack(_PACK, known) if known else (self._next_number(transaction), _UNCLAIMED)
+        if claimed_type != _UNCLAIMED:
             return
-        number = self._next_number(transaction)
         transaction.put(pack_id, _PACK.pack(number, pack_type), db=self._table["packs"])
         transaction.put(_NUMBER.pack(number), pack_id, db=self._table["numbers"])
         rows = sorted(

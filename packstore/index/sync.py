@@ -5,21 +5,25 @@ are walked one by one, and the directories it carried are read from the packs th
 Before: index.objectindex. After: repository.repository.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from packstore.codec.objectcodec import ObjectCodec
-from packstore.errors import FormatError, NameNotFound
+from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.pack import PACK_HEADER, Entry, PackType, decode_directory, entry_of
 from packstore.format.record import Kind, RecordHeader
 from packstore.format.version import decode_event, decode_version
 from packstore.ids import PackId
-from packstore.index.objectindex import MetaTransaction, ObjectIndex
-from packstore.packs.names import list_packs, pack_name
+from packstore.index.objectindex import MetaState, MetaTransaction, ObjectIndex
+from packstore.packs.names import META_PREFIX, list_packs
 from packstore.packs.reader import Owner, check_place, read_record, read_seal
-from packstore.packs.scanner import Gap, PackWindow, scan_records
+from packstore.packs.scanner import PackWindow, Scanned, scan_records
 from packstore.progress import Progress
 from packstore.storage.base import Listed, Storage
+
+_READ: Final = frozenset({Kind.DIRECTORY, Kind.VERSION, Kind.EVENT})
+"""What is read of a meta pack; pages are found by their place, and what is unknown is passed over."""
 
 
 @dataclass
@@ -54,7 +58,8 @@ class IndexSync:
         if gone:
             self._index.withdraw(gone)
         result.withdrawn = len(gone)
-        new = [meta_id for meta_id in listed if meta_id not in known or known[meta_id].size != listed[meta_id].size]
+        # What could not be read is tried again each time: it may have been repaired.
+        new = [meta_id for meta_id in listed if known.get(meta_id) != MetaState(listed[meta_id].size, damaged=False)]
         if new:
             progress.start("reading metadata", sum(listed[meta_id].size for meta_id in new))
         for meta_id in sorted(new):
@@ -79,28 +84,45 @@ class IndexSync:
     def _read_meta(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
         try:
             seal = read_seal(self._storage, PackType.META, meta_id, self._owner, listed.size)
-        except FormatError as error:
+        except NameNotFound:
+            raise
+        except (FormatError, StorageError) as error:
+            self._note(error, listed, result)
             meta.damaged = True
-            result.damage.append(f"{listed.name}: {error.message}")
             self._salvage(meta, meta_id, listed, result)
             return
         meta.claim(PackType.META, meta_id, seal.entries)
         for entry in seal.entries:
-            if entry.kind is Kind.PAGE:
+            if entry.kind not in _READ:
                 continue
             try:
                 wanted = (entry.kind, entry.object_id)
                 header, payload = read_record(self._storage, listed.name, entry.offset, entry.record_size, wanted)
                 self._take(meta, header, payload)
-            except FormatError as error:
+            except NameNotFound:
+                raise
+            except (FormatError, StorageError) as error:
+                self._note(error, listed, result)
                 meta.damaged = True
-                result.damage.append(f"{listed.name}: {error.message}")
+
+    def _note(self, error: FormatError | StorageError, listed: Listed, result: SyncResult) -> None:
+        """Take a bad sector for damage, but not a disk that is gone: its directory cannot be listed either."""
+        if isinstance(error, StorageError):
+            self._storage.list_files(META_PREFIX)
+        result.damage.append(f"{listed.name}: {error.message}")
+
+    def _scan(self, listed: Listed, result: SyncResult) -> Iterator[Scanned]:
+        """Yield the whole records of a pack, as far as it can be read."""
+        try:
+            for found in scan_records(PackWindow(self._storage, listed.name), listed.size):
+                if isinstance(found, Scanned):
+                    yield found
+        except StorageError as error:
+            self._note(error, listed, result)
 
     def _salvage(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
         entries: list[Entry] = []
-        for found in scan_records(PackWindow(self._storage, listed.name), listed.size):
-            if isinstance(found, Gap):
-                continue
+        for found in self._scan(listed, result):
             try:
                 check_place(found.header.kind, PackType.META)
                 self._take(meta, found.header, found.payload)
@@ -127,22 +149,20 @@ class IndexSync:
                 continue
             try:
                 entries = read_seal(self._storage, PackType.BLOCKS, pack_id, self._owner, listed.size).entries
-            except FormatError as error:
-                result.damage.append(f"{listed.name}: {error.message}")
-                entries = self._walk(pack_id, listed)
             except NameNotFound:
                 continue
+            except (FormatError, StorageError) as error:
+                self._note(error, listed, result)
+                entries = self._walk(listed, result)
             self._index.add_orphan(PackType.BLOCKS, pack_id, entries)
             result.orphans += 1
 
-    def _walk(self, pack_id: PackId, listed: Listed) -> list[Entry]:
+    def _walk(self, listed: Listed, result: SyncResult) -> list[Entry]:
         """Return the records of a pack whose directory is lost: each counts only if it decodes."""
         entries = []
         if listed.size <= PACK_HEADER.size:
             return []
-        for found in scan_records(PackWindow(self._storage, pack_name(PackType.BLOCKS, pack_id)), listed.size):
-            if isinstance(found, Gap):
-                continue
+        for found in self._scan(listed, result):
             try:
                 check_place(found.header.kind, PackType.BLOCKS)
                 self._codec.decode(found.header, found.payload)

@@ -15,9 +15,11 @@ from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.packs.reader import Owner, Seal, check_place, read_seal
-from packstore.packs.scanner import Gap, PackWindow, Scanned, scan_records
+from packstore.packs.scanner import Foreign, Gap, PackWindow, Scanned, scan_records
 from packstore.progress import Progress, StopRequest
 from packstore.storage.base import Listed, Storage
+
+Found = Scanned | Foreign | Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,14 @@ class Damage:
 
 @dataclass
 class PackReport:
-    """What reading one pack found; `good` are the offsets of records that are whole."""
+    """What reading one pack found; `good` and `foreign` are the offsets of whole records."""
 
     pack_type: PackType
     pack_id: PackId
     bytes_read: int = 0
     records: int = 0
     damage: list[Damage] = field(default_factory=list)
+    foreign: set[int] = field(default_factory=set)
     good: dict[int, tuple[Kind, ObjectId]] = field(default_factory=dict)
 
 
@@ -101,6 +104,8 @@ class PackChecker:
             if isinstance(item, Gap):
                 # Without a valid trailer nobody can say where the records end and the directory begins.
                 report.damage.append(Damage(listed.name, item.offset, item.length, item.reason))
+            elif isinstance(item, Foreign):
+                report.foreign.add(item.offset)
             elif fault:
                 report.damage.append(Damage(listed.name, item.offset, item.header.record_size, fault))
             else:
@@ -108,15 +113,15 @@ class PackChecker:
                 report.good[item.offset] = item.header.kind, item.header.object_id
         self._progress.advance(max(listed.size - end, 0) + PACK_HEADER.size)
 
-    def _steps(self, found: Iterator[Scanned | Gap]) -> Iterator[Scanned | Gap]:
+    def _steps(self, found: Iterator[Found]) -> Iterator[Found]:
         for item in found:
             self._stop.check()
-            self._progress.advance(item.length if isinstance(item, Gap) else item.header.record_size)
+            self._progress.advance(item.header.record_size if isinstance(item, Scanned) else item.length)
             yield item
 
-    def _judge(self, report: PackReport, item: Scanned | Gap) -> tuple[Scanned | Gap, str]:
+    def _judge(self, report: PackReport, item: Found) -> tuple[Found, str]:
         """Open a record, if there are keys; runs in the workers."""
-        if isinstance(item, Gap):
+        if not isinstance(item, Scanned):
             return item, ""
         try:
             check_place(item.header.kind, report.pack_type)
@@ -132,6 +137,8 @@ class PackChecker:
         known = {damage.offset for damage in report.damage}
         for entry in seal.entries:
             found = report.good.get(entry.offset)
+            if entry.offset in report.foreign:
+                continue
             if found is None and not any(
                 damage.offset <= entry.offset < damage.offset + damage.length for damage in report.damage
             ):

@@ -88,18 +88,18 @@ def _check_entries(directory: bytes, header: PackHeader, trailer: Trailer) -> li
     return entries
 
 
-def check_place(kind: Kind, pack_type: PackType) -> None:
+def check_place(kind: int, pack_type: PackType) -> None:
     """Refuse a record in a pack of the wrong type.
 
     Raises:
         FormatError: a block in a meta pack, or anything else in a block pack.
     """
-    if (kind is Kind.BLOCK) != (pack_type is PackType.BLOCKS):
-        raise FormatError("record", f"a {kind.name.lower()} in a pack of type {pack_type.name.lower()}")
+    if (kind == Kind.BLOCK) != (pack_type is PackType.BLOCKS):
+        raise FormatError("record", f"of kind {kind} in a pack of type {pack_type.name.lower()}")
 
 
 def read_record(
-    storage: Storage, name: str, offset: int, record_size: int, wanted: tuple[Kind, ObjectId]
+    storage: Storage, name: str, offset: int, record_size: int, wanted: tuple[int, ObjectId]
 ) -> tuple[RecordHeader, memoryview]:
     """Read the record of one object; its checksum, kind and id are compared, its payload not opened.
 

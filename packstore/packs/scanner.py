@@ -36,6 +36,14 @@ class Gap:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A whole record, by its checksum, that this program cannot read: of some later one."""
+
+    offset: int
+    length: int
+
+
 class PackWindow:
     """Reads one file forward in large steps, and serves any range near the current one from memory."""
 
@@ -54,7 +62,7 @@ class PackWindow:
         return self._data[at : at + length]
 
 
-def scan_records(window: PackWindow, end: int) -> Iterator[Scanned | Gap]:
+def scan_records(window: PackWindow, end: int) -> Iterator[Scanned | Foreign | Gap]:
     """Yield the records of a pack, and the gaps between them, from its header up to `end` bytes."""
     offset = PACK_HEADER.size
     while offset < end:
@@ -66,13 +74,18 @@ def scan_records(window: PackWindow, end: int) -> Iterator[Scanned | Gap]:
             offset = resumed
         else:
             yield found
-            offset += found.header.record_size
+            offset += found.header.record_size if isinstance(found, Scanned) else found.length
 
 
-def _record_at(window: PackWindow, offset: int, end: int) -> Scanned:
+def _record_at(window: PackWindow, offset: int, end: int) -> Scanned | Foreign:
     size = record_size(window.read(offset, min(HEADER_BYTES, end - offset)))
     data = window.read(offset, min(size, end - offset))
-    header, payload = decode_record(data)
+    try:
+        header, payload = decode_record(data)
+    except FormatError as error:
+        if error.failure != "unsupported":
+            raise
+        return Foreign(offset, size)  # its magic and its checksum were right
     return Scanned(offset, header, bytes(payload))
 
 

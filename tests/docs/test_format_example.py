@@ -16,21 +16,17 @@ from hypothesis import strategies as st
 from packstore.format.describe import describe
 from packstore.format.document import (
     DOCUMENT_MAGIC,
-    CondemnedList,
     DocumentType,
     Epoch,
-    Intent,
-    IntentRole,
     Slot,
     SlotHeader,
     SlotKind,
     encode_document,
     encode_epoch,
-    encode_intent,
-    encode_list,
     encode_slot,
     encode_slot_header,
 )
+from packstore.format.intent import CondemnedList, Intent, IntentRole, encode_intent, encode_list
 from packstore.format.pack import PACK_MAGIC
 from packstore.format.record import Encryption
 from packstore.format.strictmsgpack import encode
