@@ -1,6 +1,6 @@
 """The exceptions of packstore, and the exit code of each.
 
-    PackstoreError                     1   (never raised itself)
+    PackstoreError                     1   (raised by the command line only, for what nobody foresaw)
     ├── UsageError                     2
     ├── RepositoryError               10
     │   ├── RepositoryNotFound        11
@@ -9,7 +9,8 @@
     │   ├── VersionNotFound           14
     │   ├── AmbiguousVersion          15
     │   ├── RepositoryUnreadable      16
-    │   └── IndexUnusable             17
+    │   ├── IndexUnusable             17
+    │   └── DeclaredDead              18
     ├── KeyUnavailable                20
     │   ├── PassphraseMissing         21
     │   ├── WrongKey                  22
@@ -47,7 +48,7 @@ from typing import ClassVar
 
 
 class PackstoreError(Exception):
-    """Something failed that packstore did not foresee."""
+    """Something failed that packstore did not foresee: a mistake in it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -111,6 +112,12 @@ class IndexUnusable(RepositoryError):
     exit_code = 17
 
 
+class DeclaredDead(RepositoryError):
+    """Another process took this one for dead while it wrote; what it had committed was taken back."""
+
+    exit_code = 18
+
+
 class KeyUnavailable(PackstoreError):
     """The repository's keys cannot be used."""
 
@@ -130,7 +137,7 @@ class WrongKey(KeyUnavailable):
 
 
 class KeyFileUnusable(KeyUnavailable):
-    """The key file is missing, damaged, or not one that packstore wrote."""
+    """The key file is missing, damaged, not one that packstore wrote, or cannot be made."""
 
     exit_code = 23
 

@@ -72,9 +72,9 @@ class StopRequest:
     @contextmanager
     def blocking(self) -> Iterator[None]:
         """Let a request take effect at once: around something that may wait for ever, and writes nothing."""
-        self.check()
-        self._blocking = True
         try:
+            self._blocking = True  # first: a request between the two lines must not wait for the read
+            self.check()
             yield
         finally:
             self._blocking = False

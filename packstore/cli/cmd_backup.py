@@ -6,14 +6,15 @@ from typing import Any
 import click
 
 from packstore.cli.live import LiveProgress
-from packstore.cli.options import Settings, pass_settings
-from packstore.cli.output import rate, size
+from packstore.cli.opening import open_repository
+from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.output import counted, rate, size
 from packstore.cli.versions import iso_date
 from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import SourceReadFailed, UsageError
-from packstore.operations.backup import BackupOptions, BackupResult, backup
+from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
 from packstore.operations.pipeline import default_threads
-from packstore.repository.history import latest_of
+from packstore.repository.history import VersionState, latest_of
 from packstore.repository.repository import Repository
 from packstore.sources.file import readable_path
 from packstore.sources.open import open_source
@@ -26,9 +27,18 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.argument("volume", required=False)
 @click.option("--from", "base", metavar="VERSION", help="Compare with this version instead of the volume's latest.")
 @click.option("--paranoid", is_flag=True, help="Hash every block; do not trust fingerprints.")
-@click.option("--compression", default=DEFAULT_COMPRESSION, show_default=True, help="none or zstd:LEVEL.")
-@click.option("--threads", type=click.IntRange(1, 64), help="Worker threads; the number of processors by default.")
+@click.option(
+    "--compression",
+    default=DEFAULT_COMPRESSION,
+    show_default=True,
+    metavar="C",
+    help="none, or zstd:LEVEL from 1 to 22.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
+)
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Tag the version; may be given several times.")
+@common_options
 @pass_settings
 def command(
     settings: Settings,
@@ -52,13 +62,17 @@ def command(
       zcat old.img.gz | packstore -r REPO backup - old
     """  # noqa: D301
     output = settings.output()
-    name = volume or _default_volume(source)
+    name = _default_volume(source) if volume is None else volume
+    options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
     opened = open_source(source)
     try:
-        with settings.repository(output, compression=compression) as repository, settings.stoppable(_STOPPED) as stop:
+        check_options(opened, options)
+        with (
+            open_repository(settings, output, compression=compression) as repository,
+            settings.stoppable(_STOPPED) as stop,
+        ):
             if volume is None:
                 _check_default(repository, name, source)
-            options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
             progress = LiveProgress(output)
             try:
                 result = backup(repository, opened, options, stop, progress)
@@ -70,9 +84,8 @@ def command(
     output.result(_document(result, stages), _text(result, stages, verbose=settings.verbose))
     if result.version.unreadable:
         count = len(result.version.unreadable)
-        message = (
-            f"{count} ranges of {source} could not be read; version {result.version.uid.hex()[:8]} has zeros there"
-        )
+        made = f"version {result.version.uid.hex()[:8]}"
+        message = f"{counted(count, 'range')} of {source} could not be read; {made} has zeros there"
         raise SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
 
 
@@ -97,7 +110,7 @@ def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
     return {
         "version": result.version.uid.hex(),
         "volume": result.version.volume,
-        "date": iso_date(result.version.date_ms),
+        "date": iso_date(VersionState(result.version).date),
         "base": result.base.uid.hex() if result.base else None,
         "bytes_total": result.version.size,
         "bytes_read": counters.read,

@@ -1,23 +1,25 @@
 """`packstore check`."""
 
+import math
 from typing import Any
 
 import click
 
 from packstore.cli.live import LiveProgress
-from packstore.cli.options import Settings, pass_settings
-from packstore.cli.output import Output, size
+from packstore.cli.opening import find_storage, index_root, open_repository
+from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.output import Output, counted, size
 from packstore.errors import DamageError, UsageError
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.check import CheckReport, check_repository, check_stored_bytes, check_versions
 from packstore.operations.pipeline import default_threads
 from packstore.packs.reader import Owner
-from packstore.progress import StopRequest
 from packstore.repository.opening import read_repository_file
 from packstore.repository.repository import index_directory
 
 _WHOLE = 100.0
 _SHOWN = 50
+_STOPPED = "what was checked is remembered: --percent goes on with the rest"
 
 
 @click.command()
@@ -27,10 +29,14 @@ _SHOWN = 50
     type=click.FloatRange(0, 100, min_open=True),
     default=_WHOLE,
     show_default=True,
+    metavar="P",
     help="Read only so much: the packs that were read longest ago.",
 )
 @click.option("--keyless", is_flag=True, help="Verify checksums only; needs no passphrase.")
-@click.option("--threads", type=click.IntRange(1, 64), help="Worker threads; the number of processors by default.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
+)
+@common_options
 @pass_settings
 def command(settings: Settings, versions: tuple[str, ...], percent: float, keyless: bool, threads: int | None) -> None:
     """Verify what is stored: everything, or what each VERSION needs.
@@ -45,30 +51,30 @@ def command(settings: Settings, versions: tuple[str, ...], percent: float, keyle
       packstore -r REPO check --keyless
     """  # noqa: D301
     output = settings.output()
+    if math.isnan(percent):
+        raise UsageError("--percent needs a number above 0 and up to 100")
     if versions and (keyless or percent < _WHOLE):
         raise UsageError("versions are checked whole and with keys: leave out --percent and --keyless")
     count = threads or default_threads()
     progress = LiveProgress(output)
     try:
-        with settings.stoppable() as stop:
-            if keyless:
-                report = _keyless(settings, stop, progress, percent, count)
-            else:
-                report = _with_keys(settings, output, stop, progress, versions, percent, count)
+        if keyless:
+            report = _keyless(settings, progress, percent, count)
+        else:
+            report = _with_keys(settings, output, progress, versions, percent, count)
     finally:
         progress.finish()
     _report(output, report, percent, keyless=keyless)
 
 
-def _keyless(
-    settings: Settings, stop: StopRequest, progress: LiveProgress, percent: float, threads: int
-) -> CheckReport:
-    storage = settings.storage()
+def _keyless(settings: Settings, progress: LiveProgress, percent: float, threads: int) -> CheckReport:
+    storage = find_storage(settings)
     file = read_repository_file(storage).file
-    index = ObjectIndex(index_directory(settings.index_root(), file, storage), file.id)
+    index = ObjectIndex(index_directory(index_root(settings), file, storage), file.id)
     try:
         owner = Owner(file.id, None, None)
-        return check_stored_bytes(storage, owner, index, stop, progress, percent=percent, threads=threads)
+        with settings.stoppable(_STOPPED) as stop:
+            return check_stored_bytes(storage, owner, index, stop, progress, percent=percent, threads=threads)
     finally:
         index.close()
 
@@ -76,13 +82,12 @@ def _keyless(
 def _with_keys(
     settings: Settings,
     output: Output,
-    stop: StopRequest,
     progress: LiveProgress,
     versions: tuple[str, ...],
     percent: float,
     threads: int,
 ) -> CheckReport:
-    with settings.repository(output) as repository:
+    with open_repository(settings, output) as repository, settings.stoppable(_STOPPED) as stop:
         if versions:
             found = [repository.find(version).version for version in versions]
             return check_versions(repository, found, stop, progress, threads=threads)
@@ -115,10 +120,16 @@ def _report(output: Output, report: CheckReport, percent: float, *, keyless: boo
     }
     output.result(document, _text(report, keyless=keyless))
     if not report.clean:
-        hit = f"{len(report.versions)} versions are hit" if not keyless else "run it with a key to see which versions"
-        message = f"damage in {len({found.name for found in report.damage})} files; {hit}"
         advice = "restore brings back everything else; keep what is there, and do not delete damaged files"
-        raise DamageError(message, advice=advice)
+        raise DamageError(_verdict(report, keyless=keyless), advice=advice)
+
+
+def _verdict(report: CheckReport, *, keyless: bool) -> str:
+    files = len({found.name for found in report.damage})
+    where = f"in {counted(files, 'file')}" if files else "in what was read"
+    if keyless:
+        return f"damage {where}; a check with the key says which versions are hit"
+    return f"damage {where}; it hits {counted(len(report.versions), 'version')}"
 
 
 def _text(report: CheckReport, *, keyless: bool) -> list[str]:
@@ -126,11 +137,11 @@ def _text(report: CheckReport, *, keyless: bool) -> list[str]:
     lines = []
     if report.packs_total:
         lines.append(
-            f"{report.packs_checked} of {report.packs_total} packs, {size(report.bytes_checked)}, {how}; "
-            f"{report.records} records good"
+            f"{report.packs_checked} of {counted(report.packs_total, 'pack')}, {size(report.bytes_checked)}, {how}; "
+            f"{counted(report.records, 'record')} good"
         )
     if report.versions_checked:
-        lines.append(f"{report.versions_checked} versions checked")
+        lines.append(f"{counted(report.versions_checked, 'version')} checked")
     for found in report.damage[:_SHOWN]:
         where = f" at {found.offset}" if found.length else ""
         lines.append(f"DAMAGED {found.name}{where}: {found.reason}")
@@ -138,8 +149,8 @@ def _text(report: CheckReport, *, keyless: bool) -> list[str]:
         lost = size(sum(extent.length for extent in hit.ranges))
         first = hit.ranges[0]
         lines.append(
-            f"HIT     version {hit.version.uid.hex()[:8]} of {hit.version.volume}: {lost} in {len(hit.ranges)} ranges, "
-            f"the first {first.length} bytes at {first.offset}"
+            f"HIT     version {hit.version.uid.hex()[:8]} of {hit.version.volume}: {lost} in "
+            f"{counted(len(hit.ranges), 'range')}, the first {first.length} bytes at {first.offset}"
         )
     if len(report.damage) > _SHOWN or len(report.versions) > _SHOWN:
         lines.append("and more (all of it with --json)")

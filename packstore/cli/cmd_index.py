@@ -3,11 +3,13 @@
 import click
 
 from packstore.cli.live import LiveProgress
+from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
-from packstore.cli.output import size
+from packstore.cli.output import counted, size
 
 
-@click.group()
+@click.group(no_args_is_help=False)
+@common_options
 def command() -> None:
     """Look at the index, a local cache, or make it anew.
 
@@ -27,7 +29,7 @@ def command() -> None:
 def rebuild(settings: Settings) -> None:
     """Throw the index away and make it anew from the repository."""
     output = settings.output()
-    with settings.repository(output) as repository:
+    with open_repository(settings, output) as repository:
         progress = LiveProgress(output)
         try:
             result = repository.rebuild_index(progress)
@@ -36,7 +38,10 @@ def rebuild(settings: Settings) -> None:
         found = repository.index.statistics()
     output.result(
         {"rebuilt": True, "orphans": result.orphans, "damage": result.damage} | found,
-        [f"index rebuilt: {found['objects']} objects in {found['packs']} packs, {size(found['bytes'])}"],
+        [
+            f"index rebuilt: {counted(found['objects'], 'object')} in {counted(found['packs'], 'pack')}, "
+            f"{size(found['bytes'])}"
+        ],
     )
 
 
@@ -46,14 +51,14 @@ def rebuild(settings: Settings) -> None:
 def status(settings: Settings) -> None:
     """Say where the index lies and what is in it."""
     output = settings.output()
-    with settings.repository(output) as repository:
+    with open_repository(settings, output) as repository:
         found = repository.index.statistics()
         directory = repository.index.directory
     output.result(
         {"directory": str(directory)} | found,
         [
             f"index at {directory}: {size(found['bytes'])}",
-            f"{found['objects']} objects, {found['packs']} packs, {found['metas']} meta packs, "
-            f"{found['records']} versions and events",
+            f"{counted(found['objects'], 'object')}, {counted(found['packs'], 'pack')}, "
+            f"{counted(found['metas'], 'meta pack')}, {found['records']} versions and events",
         ],
     )

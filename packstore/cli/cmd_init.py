@@ -2,25 +2,37 @@
 
 import click
 
-from packstore.cli.options import Settings, Size, pass_settings
+from packstore.cli.opening import find_credentials, find_storage
+from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import size
 from packstore.errors import UsageError
 from packstore.format.record import Encryption
-from packstore.limits import DEFAULT_BLOCK_BYTES, DEFAULT_PACK_BYTES
-from packstore.repository.creation import CreateOptions, create_repository, fastest_encryption, require_empty
+from packstore.repository.creation import (
+    CreateOptions,
+    check_sizes,
+    create_repository,
+    fastest_encryption,
+    require_empty,
+)
 from packstore.repository.runtime import Runtime
 
 
 @click.command()
-@click.option("--block-size", type=Size(), default=DEFAULT_BLOCK_BYTES, show_default="1MiB", help="64KiB to 16MiB.")
-@click.option("--pack-size", type=Size(), default=DEFAULT_PACK_BYTES, show_default="128MiB", help="1MiB to 1GiB.")
+@click.option(
+    "--block-size", metavar="SIZE", default="1MiB", show_default=True, callback=parse_size, help="64KiB to 16MiB."
+)
+@click.option(
+    "--pack-size", metavar="SIZE", default="128MiB", show_default=True, callback=parse_size, help="1MiB to 1GiB."
+)
 @click.option("--no-encryption", is_flag=True, help="Store everything in the clear.")
 @click.option(
     "--encryption-version",
     type=click.IntRange(1, 2),
+    metavar="N",
     help="1 XChaCha20-Poly1305, 2 AEGIS-256 (default where the processor has AES).",
 )
-@click.option("--reserve", type=Size(), hidden=True, help="Bytes to set aside for a full disk.")
+@click.option("--reserve", callback=parse_size, hidden=True, help="Bytes to set aside for a full disk.")
+@common_options
 @pass_settings
 def command(
     settings: Settings,
@@ -42,19 +54,20 @@ def command(
       packstore -r ./scratch init --no-encryption --block-size 256KiB
     """  # noqa: D301
     output = settings.output()
-    storage = settings.storage()
+    storage = find_storage(settings)
+    if no_encryption and (encryption_version or settings.key_file):
+        raise UsageError("--no-encryption needs no key and no encryption version")
+    # Refused before a passphrase is asked for or a key file made.
+    check_sizes(block_size, pack_size, reserve)
     require_empty(storage)
-    credentials = settings.credentials()
     if no_encryption:
-        if encryption_version or settings.key_file:
-            raise UsageError("--no-encryption needs no key and no encryption version")
         options = CreateOptions(block_size, pack_size, reserve_bytes=reserve)
     else:
         encryption = Encryption(encryption_version) if encryption_version else fastest_encryption()
         options = CreateOptions(
             block_size,
             pack_size,
-            credentials=(credentials.for_new_repository(),),
+            credentials=(find_credentials(settings).for_new_repository(),),
             encryption=encryption,
             reserve_bytes=reserve,
         )

@@ -2,13 +2,15 @@
 
 import click
 
-from packstore.cli.options import Settings, pass_settings
+from packstore.cli.opening import open_repository
+from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import size, table
 from packstore.cli.versions import local_date, summary
 
 
 @click.command()
 @click.argument("volume", required=False)
+@common_options
 @pass_settings
 def command(settings: Settings, volume: str | None) -> None:
     """List the versions of VOLUME, or of all volumes, the oldest first.
@@ -20,7 +22,7 @@ def command(settings: Settings, volume: str | None) -> None:
       packstore -r REPO --json ls root
     """  # noqa: D301
     output = settings.output()
-    with settings.repository(output) as repository:
+    with open_repository(settings, output) as repository:
         states = [
             state
             for state in repository.states()

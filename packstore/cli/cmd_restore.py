@@ -6,8 +6,9 @@ import click
 
 from packstore.blocks import Extent
 from packstore.cli.live import LiveProgress
-from packstore.cli.options import Settings, pass_settings
-from packstore.cli.output import Output, size
+from packstore.cli.opening import open_repository
+from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.output import Output, counted, size
 from packstore.errors import DamageError
 from packstore.format.version import Version
 from packstore.operations.pipeline import default_threads
@@ -15,6 +16,7 @@ from packstore.operations.restore import RestoreResult, restore
 from packstore.sources.open import open_target
 
 _SHOWN_RANGES = 100
+_STOPPED = "{} is incomplete: restore it again, with --force"
 
 
 @click.command()
@@ -22,7 +24,10 @@ _SHOWN_RANGES = 100
 @click.argument("target")
 @click.option("--force", is_flag=True, help="Overwrite an existing file or a block device.")
 @click.option("--no-sparse", is_flag=True, help="Write zeros where the version has holes.")
-@click.option("--threads", type=click.IntRange(1, 64), help="Worker threads; the number of processors by default.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
+)
+@common_options
 @pass_settings
 def command(settings: Settings, version: str, target: str, force: bool, no_sparse: bool, threads: int | None) -> None:
     """Write VERSION to TARGET: a new file, a block device (with --force), or - for standard output.
@@ -37,12 +42,9 @@ def command(settings: Settings, version: str, target: str, force: bool, no_spars
       packstore -r REPO restore web1~1 - | zcat > old
     """  # noqa: D301
     output = settings.output(stdout_is_data=target == "-")
-    with (
-        settings.repository(output) as repository,
-        settings.stoppable(f"{target} is incomplete: restore it again") as stop,
-    ):
+    opened = open_target(target, force=force, sparse=not no_sparse)
+    with open_repository(settings, output) as repository, settings.stoppable(_STOPPED.format(target)) as stop:
         found = repository.find(version).version
-        opened = open_target(target, force=force, sparse=not no_sparse)
         progress = LiveProgress(output)
         try:
             result = restore(repository, found, opened, stop, progress, threads=threads or default_threads())
@@ -76,7 +78,7 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
         for reason in result.reasons[:10]:
             output.warn(reason)
         lost = size(sum(extent.length for extent in bad))
-        message = f"{name} was restored to {target} but for {lost} in {len(bad)} ranges, which are zeros there"
+        message = f"{name} was restored to {target} but for {lost} in {counted(len(bad), 'range')}, zeros there"
         raise DamageError(message, advice="everything else was verified; `packstore check` says what is damaged")
 
 

@@ -2,13 +2,15 @@
 
 import click
 
-from packstore.cli.options import Settings, pass_settings
+from packstore.cli.opening import open_repository
+from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import size
 from packstore.cli.versions import local_date, summary
 
 
 @click.command()
 @click.argument("version")
+@common_options
 @pass_settings
 def command(settings: Settings, version: str) -> None:
     """Show all there is to know about VERSION.
@@ -23,7 +25,7 @@ def command(settings: Settings, version: str) -> None:
       packstore -r REPO --json show 3fa94c01
     """  # noqa: D301
     output = settings.output()
-    with settings.repository(output) as repository:
+    with open_repository(settings, output) as repository:
         state = repository.find(version)
         found = state.version
         document = summary(repository, state) | {

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ import click
 
 from packstore.codec.secret import format_secret, parse_secret
 from packstore.codec.slots import Credential
-from packstore.errors import KeyFileUnusable, KeyUnavailable, PassphraseMissing, UsageError
+from packstore.errors import KeyFileUnusable, KeyUnavailable, PassphraseMissing
 from packstore.format.document import SlotKind
 
 PASSPHRASE: Final = "PACKSTORE_PASSPHRASE"
@@ -26,7 +27,9 @@ _ADVICE: Final = f"set {', '.join(_SOURCES)}, or name a key file with --key-file
 class Credentials:
     """Finds the credential that a repository asks for. Asks a person only when nothing else is given."""
 
-    def __init__(self, environment: Mapping[str, str], key_file: Path | None) -> None:
+    def __init__(self, environment: Mapping[str, str], key_file: Path | None, repository: str) -> None:
+        """Find credentials for the repository that a person calls `repository`."""
+        self._repository = repository
         self._environment = environment
         self._key_file = key_file
 
@@ -44,8 +47,9 @@ class Credentials:
         """
         if self._key_file is not None and kinds - {SlotKind.PASSPHRASE}:
             return Credential.from_secret(read_key_file(self._key_file))
-        if kinds == {SlotKind.KEY_FILE}:
-            raise PassphraseMissing("this repository is opened by a key file", advice="name it with --key-file")
+        if SlotKind.PASSPHRASE not in kinds:
+            advice = "name it with --key-file or PACKSTORE_KEY_FILE"
+            raise PassphraseMissing("this repository is opened by a key file", advice=advice)
         return self._passphrase(confirm=False)
 
     def for_new_repository(self) -> Credential:
@@ -55,41 +59,64 @@ class Credentials:
         return self._passphrase(confirm=True)
 
     def _passphrase(self, *, confirm: bool) -> Credential:
-        given = self._from_environment()
-        if given is None:
-            given = _prompt(confirm=confirm)
-        return Credential.from_passphrase(given)
+        for name in _SOURCES:
+            value = self._environment.get(name)
+            if value or (value is not None and name == PASSPHRASE):
+                given = self._from(name, value)
+                if not given.strip("\r\n"):
+                    raise PassphraseMissing(f"the passphrase from {name} is empty", advice=f"set or unset {name}")
+                return Credential.from_passphrase(given)
+        return Credential.from_passphrase(_prompt(f"Passphrase for {self._repository}", confirm=confirm))
 
-    def _from_environment(self) -> str | None:
-        if PASSPHRASE in self._environment:
-            return self._environment[PASSPHRASE]
-        if path := self._environment.get(PASSPHRASE_FILE):
-            try:
-                return Path(path).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise KeyUnavailable(f"the passphrase cannot be read from {path}: {error}") from error
-        if command := self._environment.get(PASSPHRASE_COMMAND):
-            return self._run(command)
-        return None
+    def _from(self, name: str, value: str) -> str:
+        """Return the passphrase that one of the variables leads to."""
+        if name == PASSPHRASE:
+            return value
+        return _read(value) if name == PASSPHRASE_FILE else self._run(value)
 
     def _run(self, command: str) -> str:
         clean = {name: value for name, value in self._environment.items() if name != PASSPHRASE}
+        # Standard input may be the device that is being backed up: the command must not swallow any of it.
+        terminal = sys.stdin is not None and sys.stdin.isatty()
         try:
             done = subprocess.run(  # noqa: S603  the user's own command
-                shlex.split(command), stdout=subprocess.PIPE, check=True, env=clean, text=True, encoding="utf-8"
+                shlex.split(command),
+                stdin=None if terminal else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                check=False,
+                env=clean,
             )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise KeyUnavailable(f"{PASSPHRASE_COMMAND} failed: {error}") from error
-        return done.stdout
+        except OSError as error:
+            raise KeyUnavailable(f"{PASSPHRASE_COMMAND} cannot be run: {error.strerror}") from None
+        except ValueError as error:
+            raise KeyUnavailable(f"{PASSPHRASE_COMMAND} is no command line: {error}") from None
+        if done.returncode:
+            raise KeyUnavailable(f"{PASSPHRASE_COMMAND} failed with exit code {done.returncode}")
+        return _text(done.stdout, PASSPHRASE_COMMAND)
 
 
-def _prompt(*, confirm: bool) -> str:
+def _read(path: str) -> str:
+    try:
+        return _text(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise KeyUnavailable(f"the passphrase cannot be read from {path}: {error.strerror}") from None
+
+
+def _text(data: bytes, origin: str) -> str:
+    """Decode a passphrase. What Python says of bytes that are not text would show some of them."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise KeyUnavailable(f"the passphrase from {origin} is not valid UTF-8") from None
+
+
+def _prompt(question: str, *, confirm: bool) -> str:
     try:
         with Path("/dev/tty").open("rb"):
             pass
     except OSError:
         raise PassphraseMissing("a passphrase is needed and there is no terminal to ask on", advice=_ADVICE) from None
-    answer: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    answer: str = click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
     return answer
 
 
@@ -119,11 +146,15 @@ def _read_or_make_key_file(path: Path) -> bytes:
     except FileExistsError:
         return read_key_file(path)
     except OSError as error:
-        raise UsageError(f"the key file {path} cannot be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(format_secret(secret) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        raise KeyFileUnusable(f"the key file {path} cannot be made: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(format_secret(secret) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink()
+        raise KeyFileUnusable(f"the key file {path} cannot be written: {error.strerror}") from error
     with contextlib.suppress(OSError):
         directory = os.open(path.parent, os.O_RDONLY)
         os.fsync(directory)

@@ -54,7 +54,9 @@ class LiveProgress:
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
         if self._bars is not None:
-            self._bars.console.print(f"packstore: warning: {message}", markup=False, highlight=False)
+            self._bars.stop()
+            self._output.warn(message)
+            self._bars.start()
         else:
             self._output.warn(message)
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import Final
 
@@ -12,7 +13,7 @@ import click
 from packstore import __version__
 from packstore.cli.malloc import keep_large_blocks
 from packstore.cli.options import Settings, common_options
-from packstore.errors import Interrupted, PackstoreError
+from packstore.errors import Interrupted, PackstoreError, UsageError
 
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
@@ -37,7 +38,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"packstore.cli.cmd_{cmd_name}").command
-        return command if isinstance(command, click.Group) else common_options(command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing them."""
@@ -45,7 +46,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="packstore")
 @common_options
 def group() -> None:
@@ -61,39 +66,66 @@ def group() -> None:
     """  # noqa: D301  \b is click's mark for a paragraph that keeps its lines
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     settings = Settings()
+    code = _run(arguments, settings)
+    try:
+        settings.output().close()
+    except PackstoreError as error:
+        settings.output().fail(error)
+        return error.exit_code
+    return code
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
     try:
         group.main(args=arguments, prog_name="packstore", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        settings.json = settings.json or "--json" in arguments  # it may stand behind what was wrong
+        settings.output().fail(_usage_error(error))
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
-        settings.output().error("Interrupted", Interrupted.exit_code, "interrupted", "")
+        settings.output().fail(Interrupted("interrupted"))
         return Interrupted.exit_code
     except PackstoreError as error:
-        settings.output().error(type(error).__name__, error.exit_code, error.message, error.advice)
+        settings.output().fail(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001  the one place: no traceback at 3 am unless it is asked for
+        if settings.verbose:
+            traceback.print_exc()
+        message = f"internal error: {type(error).__name__}: {error}"
+        advice = "this is a mistake in packstore; -v shows where it happened"
+        settings.output().fail(PackstoreError(message, advice=advice))
+        return PackstoreError.exit_code
     return 0
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "packstore"
+    return UsageError(error.format_message().removesuffix("."), advice=f"`{path} --help` shows how it is used")
 
 
 def main() -> None:
     """Run the command line of this process."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _occupy_descriptors()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     keep_large_blocks()
-    code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _occupy_descriptors() -> None:
+    """Give 0, 1 and 2 to /dev/null where they are closed: else a pack might be opened as 2, and warnings go into it."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:  # noqa: PLR2004
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)

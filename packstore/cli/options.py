@@ -1,4 +1,7 @@
-"""Options that every command takes, before or after its name, and what they lead to."""
+"""Options that every command takes, before or after its name.
+
+Imports nothing that `packstore --help` does not need: what the options lead to is in cli.opening.
+"""
 
 import os
 import re
@@ -12,21 +15,16 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from packstore.cli.credentials import Credentials
-from packstore.cli.live import LiveProgress
 from packstore.cli.output import Output
-from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec
-from packstore.errors import UsageError
+from packstore.errors import Interrupted
 from packstore.progress import StopRequest
-from packstore.repository.repository import OpenOptions, Repository
-from packstore.repository.runtime import Runtime
-from packstore.storage.base import Storage
-from packstore.storage.open import open_storage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SIZE: Final = re.compile(r"(\d+)\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
 _FACTORS: Final = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MAX_DIGITS: Final = 18
+"""More is beyond any disk, and beyond what Python turns into a number."""
 
 
 @dataclass
@@ -39,103 +37,79 @@ class Settings:
     verbose: bool = False
     index_dir: Path | None = None
     key_file: Path | None = None
-    stdout_is_data: bool = False
     stop: StopRequest = field(default_factory=StopRequest)
+    _output: Output | None = None
 
     def output(self, *, stdout_is_data: bool = False) -> Output:
-        """Return where results go."""
-        self.stdout_is_data = self.stdout_is_data or stdout_is_data
-        verbosity = -1 if self.quiet else int(self.verbose)
-        return Output(as_json=self.json, verbosity=verbosity, stdout_is_data=self.stdout_is_data)
-
-    def storage(self) -> Storage:
-        """Return the storage named by -r or PACKSTORE_REPO.
-
-        Raises:
-            UsageError: neither is given.
-        """
-        location = self.repo or os.environ.get("PACKSTORE_REPO")
-        if not location:
-            raise UsageError("which repository?", advice="name it with -r, or in PACKSTORE_REPO")
-        return open_storage(location)
-
-    def credentials(self) -> Credentials:
-        """Return where secrets come from."""
-        key_file = self.key_file or os.environ.get("PACKSTORE_KEY_FILE")
-        return Credentials(os.environ, Path(key_file) if key_file else None)
-
-    def index_root(self) -> Path:
-        """Return where indexes are kept: the user's cache, which may be deleted at any time."""
-        given = self.index_dir or os.environ.get("PACKSTORE_INDEX_DIR")
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return Path(given) if given else Path(cache) / "packstore"
-
-    @contextmanager
-    def repository(self, output: Output, *, compression: str = DEFAULT_COMPRESSION) -> Iterator[Repository]:
-        """Open the repository for the length of a command; its warnings are printed."""
-        credentials = self.credentials()
-        options = OpenOptions(
-            self.index_root(),
-            credentials.ask,
-            expect_encrypted=credentials.given,
-            compression=CompressionSpec.parse(compression),
-        )
-        repository = Repository.open(self.storage(), options, Runtime(), LiveProgress(output))
-        try:
-            for warning in repository.warnings:
-                output.warn(f"{warning}; run `packstore check`")
-            yield repository
-        finally:
-            repository.close()
+        """Return where results go; the same for the whole command."""
+        if self._output is None:
+            verbosity = -1 if self.quiet else int(self.verbose)
+            self._output = Output(as_json=self.json, verbosity=verbosity, stdout_is_data=stdout_is_data)
+        return self._output
 
     @contextmanager
     def stoppable(self, advice: str = "") -> Iterator[StopRequest]:
-        """Let Ctrl-C and SIGTERM end an operation where it is safe; a second one ends it at once."""
+        """Let Ctrl-C and SIGTERM end an operation where it is safe; a second one ends the process at once.
+
+        A signal that the process was started to ignore (nohup, a job in the background) stays ignored.
+        """
         self.stop.advice = advice
+        output = self.output()
 
         def request(_number: int, _frame: FrameType | None) -> None:
             if self.stop.requested:
-                raise KeyboardInterrupt
+                # What is stored survives even a SIGKILL, and threads may be waiting for a disk that does not answer.
+                output.abandon(Interrupted("interrupted at once", advice=advice))
+                os._exit(Interrupted.exit_code)
+            output.stopping()
             self.stop.request()
 
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, request) for number in numbers}
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        replaced = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        for number in replaced:
+            signal.signal(number, request)
         try:
             yield self.stop
         finally:
-            for number, handler in before.items():
+            for number, handler in replaced.items():
                 signal.signal(number, handler)
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ANN401
     if value is not None and value is not False and parameter.name:
-        setattr(context.ensure_object(Settings), parameter.name, value)
+        settings = context.ensure_object(Settings)
+        setattr(settings, parameter.name, value)
+        if settings.quiet and settings.verbose:
+            raise click.UsageError("--quiet or --verbose, not both", context)
+
+
+def _common(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401
+    return click.option(*names, expose_value=False, callback=_store, **attributes)
+
+
+_COMMON: Final = (
+    _common("-r", "repo", metavar="REPO", help="The repository: a directory (also PACKSTORE_REPO)."),
+    _common("--json", is_flag=True, help="Print one JSON document."),
+    _common("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+    _common("-v", "--verbose", is_flag=True, help="Print more."),
+    _common(
+        "--index-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where indexes are kept (also PACKSTORE_INDEX_DIR).",
+    ),
+    _common(
+        "--key-file",
+        type=click.Path(path_type=Path),
+        metavar="F",
+        help="A key file that opens the repository (also PACKSTORE_KEY_FILE).",
+    ),
+)
 
 
 def common_options(command: Command) -> Command:
     """Give a command the options that all commands have."""
-    for decorator in reversed(
-        [
-            click.option("-r", "repo", metavar="REPO", expose_value=False, callback=_store, help="The repository."),
-            click.option("--json", is_flag=True, expose_value=False, callback=_store, help="Print one JSON document."),
-            click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_store, help="Print only errors."),
-            click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_store, help="Print more."),
-            click.option(
-                "--index-dir",
-                type=click.Path(path_type=Path),
-                expose_value=False,
-                callback=_store,
-                help="Where indexes are kept (also PACKSTORE_INDEX_DIR).",
-            ),
-            click.option(
-                "--key-file",
-                type=click.Path(path_type=Path),
-                expose_value=False,
-                callback=_store,
-                help="A key file that opens the repository (also PACKSTORE_KEY_FILE).",
-            ),
-        ]
-    ):
+    for decorator in reversed(_COMMON):
         command = decorator(command)
     return command
 
@@ -143,16 +117,15 @@ def common_options(command: Command) -> Command:
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
-class Size(click.ParamType[int]):
-    """A number of bytes: 1048576, 1MiB, 64K."""
+def parse_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Turn 1048576, 1MiB or 64K into a number of bytes; the callback of an option.
 
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
-        """Return the number of bytes."""
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(str(value).strip())
-        if not match:
-            self.fail(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes", param, ctx)
-        return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
+    Raises:
+        click.BadParameter: it is no size.
+    """
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    if not match or len(match[1]) > _MAX_DIGITS:
+        raise click.BadParameter(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes")
+    return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)

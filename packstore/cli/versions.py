@@ -7,9 +7,9 @@ from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
 
 
-def iso_date(date_ms: int) -> str:
-    """Return a time in milliseconds since 1970 as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(date_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def iso_date(moment: datetime) -> str:
+    """Return a time as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def local_date(state: VersionState) -> str:
@@ -23,7 +23,7 @@ def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
     return {
         "uid": version.uid.hex(),
         "volume": version.volume,
-        "date": iso_date(version.date_ms),
+        "date": iso_date(state.date),
         "size": version.size,
         "valid": repository.is_readable(state),
         "protected": state.protected,

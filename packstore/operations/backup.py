@@ -7,12 +7,13 @@ Before: operations.reading, operations.base. After: repository.session.
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from packstore.blocks import Extent, Geometry, is_zero, merge_extents
 from packstore.codec.objectcodec import EncodedObject
-from packstore.errors import Interrupted, UsageError
+from packstore.errors import DeclaredDead, Interrupted, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
 from packstore.format.version import Version, volume_name_fault
@@ -23,7 +24,7 @@ from packstore.operations.pipeline import default_threads, ordered_map, window_i
 from packstore.operations.reading import HoleRun, ReadBlock, read_blocks
 from packstore.progress import Progress, StopRequest
 from packstore.repository.repository import Repository
-from packstore.repository.session import DeclaredDead, Session
+from packstore.repository.session import Session
 from packstore.repository.tree import TreeWriter
 from packstore.sources.base import Source
 
@@ -94,7 +95,7 @@ def backup(
         StorageError: the storage failed; nothing was committed.
         Interrupted: nothing was committed; what was stored is found again.
     """
-    _check_options(source, options)
+    check_options(source, options)
     for attempt in range(_ATTEMPTS):
         try:
             return _Backup(repository, source, options, stop, progress).run()
@@ -105,7 +106,12 @@ def backup(
     raise AssertionError("unreachable")
 
 
-def _check_options(source: Source, options: BackupOptions) -> None:
+def check_options(source: Source, options: BackupOptions) -> None:
+    """Refuse what no version can hold, before anybody is asked for a passphrase.
+
+    Raises:
+        UsageError: the volume's name, a tag, or the size is out of bounds.
+    """
     if fault := volume_name_fault(options.volume):
         raise UsageError(f"{options.volume!r} cannot be the name of a volume: {fault}")
     if len(options.tags) > MAX_TAGS or any(not _is_tag(tag) for tag in options.tags):
@@ -173,11 +179,12 @@ class _Backup:
         results = ordered_map(
             work, self._items(trusted), threads=threads, window=window_items(threads, self._block_size)
         )
-        for result in results:
-            if isinstance(result, HoleRun):
-                self._take_holes(tree, result)
-            else:
-                self._take_block(session, tree, result)
+        with closing(results):
+            for result in results:
+                if isinstance(result, HoleRun):
+                    self._take_holes(tree, result)
+                else:
+                    self._take_block(session, tree, result)
 
     def _items(
         self, trusted: BaseEntries | None

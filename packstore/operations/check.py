@@ -79,6 +79,7 @@ def check_repository(
 ) -> CheckReport:
     """Decrypt, decompress and compare everything, or `percent` of it, and walk every version."""
     storage = repository.storage
+    repository.recover()  # what a lost meta pack named is found by the packs' own directories
     report = CheckReport(damage=check_documents(storage, repository.keyring))
     packs = _all_packs(storage)
     checker = PackChecker(storage, repository.owner, repository.codec, stop, progress, threads=threads)
@@ -86,15 +87,22 @@ def check_repository(
     missing = _missing_packs(repository.index, packs)
     report.damage += [Damage(name, 0, 0, "is missing") for name in missing.values()]
     progress.start("walking versions", None)
-    walker = _Walker(repository, packs, reports, stop)
-    for state in repository.states():
-        if not state.removed:
-            ranges = walker.bad_ranges(state.version)
-            report.versions_checked += 1
-            if ranges:
-                report.versions.append(DamagedVersion(state.version, ranges))
+    report.versions = _walk_versions(repository, packs, reports, stop)
+    if report.versions:  # the index may be what is wrong
+        repository.relearn()
+        report.versions = _walk_versions(repository, packs, reports, stop)
+    report.versions_checked = sum(not state.removed for state in repository.states())
     progress.finish()
     return report
+
+
+def _walk_versions(
+    repository: Repository, packs: Packs, reports: dict[PackId, PackReport], stop: StopRequest
+) -> list[DamagedVersion]:
+    walker = _Walker(repository, packs, reports, stop)
+    versions = [state.version for state in repository.states() if not state.removed]
+    found = [DamagedVersion(version, walker.bad_ranges(version)) for version in versions]
+    return [damaged for damaged in found if damaged.ranges]
 
 
 def check_versions(
@@ -121,10 +129,10 @@ def _all_packs(storage: Storage) -> Packs:
 
 
 def _missing_packs(index: ObjectIndex, packs: Packs) -> dict[PackId, str]:
+    # What only the index remembers, and nothing in `meta/` names, is missed by nobody.
+    named = index.pack_ids(PackType.BLOCKS) - set(index.orphans())
     return {
-        pack_id: pack_name(PackType.BLOCKS, pack_id)
-        for pack_id in index.pack_ids(PackType.BLOCKS)
-        if (PackType.BLOCKS, pack_id) not in packs
+        pack_id: pack_name(PackType.BLOCKS, pack_id) for pack_id in named if (PackType.BLOCKS, pack_id) not in packs
     }
 
 
@@ -216,7 +224,7 @@ class _Walker:
             if (location.pack_type, location.pack_id) not in self._packs:
                 continue
             report = self._reports.get(location.pack_id)
-            if report is None or location.offset in report.good:
+            if report is None or report.good.get(location.offset) == (Kind.BLOCK, object_id):
                 return True
         return False
 

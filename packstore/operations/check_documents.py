@@ -15,11 +15,10 @@ from packstore.format.document import (
     check_document_mac,
     decode_document,
     decode_epoch,
-    decode_intent,
-    decode_list,
     decode_repository,
     decode_slot,
 )
+from packstore.format.intent import decode_intent, decode_list
 from packstore.format.pack import Mac
 from packstore.operations.check_packs import Damage
 from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX, parse_pack_name
@@ -60,7 +59,12 @@ def _stranger(name: str) -> Damage:
 
 
 def _check_pair(storage: Storage, name: str, types: list[DocumentType], keyring: Keyring | None) -> list[Damage]:
-    return _check_one(storage, name, types, keyring) + _check_one(storage, name + COPY_SUFFIX, types, keyring)
+    names = (name, name + COPY_SUFFIX)
+    damage = [found for each in names for found in _check_one(storage, each, types, keyring)]
+    if damage or storage.read(names[0]) == storage.read(names[1]):
+        return damage
+    reason = "differs from its copy, and either is whole: a check with a key says which one belongs here"
+    return [Damage(each, 0, 0, reason) for each in names]
 
 
 def _check_one(

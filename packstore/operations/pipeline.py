@@ -6,7 +6,7 @@ Memory is bounded by the window, never by the device.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -31,7 +31,7 @@ def window_items(threads: int, item_bytes: int) -> int:
 
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, window: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `work(item)` for each item, in order, with at most `window` items under way.
 
     An exception of `work` comes out where its result would have. Items are taken from `items` in the

@@ -6,6 +6,7 @@ Before: repository.tree, repository.objects. After: sources.target.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from packstore.blocks import Extent, Geometry, merge_extents
@@ -72,10 +73,11 @@ def restore(
     progress.start(f"restoring {version.volume}", version.size)
     pieces = _pieces(repository, version, in_order=target.in_order)
     window = window_items(threads, version.block_size)
-    for piece in ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window):
-        stop.check()
-        _write(target, piece, result)
-        progress.advance(piece.extent.length)
+    with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
+        for piece in read:
+            stop.check()
+            _write(target, piece, result)
+            progress.advance(piece.extent.length)
     result.damaged = merge_extents(result.damaged)
     target.finish()
     progress.finish()

@@ -13,18 +13,8 @@ from typing import Final
 
 from packstore.codec.keyring import Keyring
 from packstore.errors import FormatError, NameNotFound, StorageError
-from packstore.format.document import (
-    CondemnedList,
-    DocumentType,
-    Intent,
-    IntentRole,
-    check_document_mac,
-    decode_document,
-    decode_intent,
-    decode_list,
-    encode_document,
-    encode_intent,
-)
+from packstore.format.document import DocumentType, check_document_mac, decode_document, encode_document
+from packstore.format.intent import CondemnedList, Intent, IntentRole, decode_intent, decode_list, encode_intent
 from packstore.ids import PackId, Uid
 from packstore.repository.documents import GC_PREFIX, intent_name
 from packstore.repository.runtime import ProcessIdentity, Runtime, process_start

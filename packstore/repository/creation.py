@@ -11,7 +11,7 @@ from typing import Final
 
 from packstore.codec.keyring import Keyring
 from packstore.codec.slots import KDF_COSTS, ROOT_BYTES, Credential, make_epoch, make_slot
-from packstore.errors import RepositoryExists, UsageError
+from packstore.errors import NameNotFound, RepositoryExists, RepositoryNotFound, UsageError
 from packstore.format.document import (
     DocumentType,
     RepositoryFile,
@@ -34,6 +34,7 @@ from packstore.limits import (
 )
 from packstore.packs.names import FAN_OUT, META_PREFIX
 from packstore.repository.documents import (
+    COPY_SUFFIX,
     GC_PREFIX,
     KEYS_PREFIX,
     REPOSITORY_NAME,
@@ -80,11 +81,18 @@ def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime
     Raises:
         UsageError: sizes out of bounds.
         RepositoryExists: the place is not empty.
+        RepositoryNotFound: not even the directory above it is there.
         StorageError: it cannot be written.
     """
-    _check_options(options)
+    check_sizes(options.block_size, options.pack_size, options.reserve_bytes)
+    if bool(options.credentials) != (options.encryption is not Encryption.NONE):
+        raise UsageError("an encryption version needs a passphrase or key file, and the reverse")
     require_empty(storage)
-    storage.prepare(["packs", META_PREFIX, GC_PREFIX, KEYS_PREFIX, RESERVE_PREFIX, *FAN_OUT])
+    try:
+        storage.prepare(["packs", META_PREFIX, GC_PREFIX, KEYS_PREFIX, RESERVE_PREFIX, *FAN_OUT])
+    except NameNotFound as error:
+        advice = "the directory above it must exist: is its disk mounted?"
+        raise RepositoryNotFound(error.message, advice=advice) from None
     repository_id = runtime.new_uid()
     root = runtime.random(ROOT_BYTES)
     encrypted = bool(options.credentials)
@@ -112,19 +120,29 @@ def require_empty(storage: Storage) -> None:
     Raises:
         RepositoryExists: it is not empty.
     """
-    if not storage.is_empty():
-        what = "a repository is there already" if storage.exists(REPOSITORY_NAME) else "it is not empty"
-        raise RepositoryExists(f"cannot make a repository at {storage.location}: {what}")
+    try:
+        empty = storage.is_empty()
+    except NameNotFound:
+        raise RepositoryExists(f"cannot make a repository at {storage.location}: it is not a directory") from None
+    if not empty:
+        made = storage.exists(REPOSITORY_NAME) or storage.exists(REPOSITORY_NAME + COPY_SUFFIX)
+        what = "a repository is there already" if made else "the directory is not empty"
+        advice = "" if made else "name a directory that does not exist yet; what is left of a failed `init` may go"
+        raise RepositoryExists(f"cannot make a repository at {storage.location}: {what}", advice=advice)
 
 
-def _check_options(options: CreateOptions) -> None:
-    size = options.block_size
-    if not MIN_BLOCK_BYTES <= size <= MAX_BLOCK_BYTES or size & (size - 1):
+def check_sizes(block_size: int, pack_size: int, reserve: int | None) -> None:
+    """Refuse sizes that no repository can have; all in bytes.
+
+    Raises:
+        UsageError: one is out of bounds.
+    """
+    if not MIN_BLOCK_BYTES <= block_size <= MAX_BLOCK_BYTES or block_size & (block_size - 1):
         raise UsageError("the block size is a power of two from 64 KiB to 16 MiB")
-    if not MIN_PACK_BYTES <= options.pack_size <= MAX_PACK_BYTES:
+    if not MIN_PACK_BYTES <= pack_size <= MAX_PACK_BYTES:
         raise UsageError("the pack size is from 1 MiB to 1 GiB")
-    if bool(options.credentials) != (options.encryption is not Encryption.NONE):
-        raise UsageError("an encryption version needs a passphrase or key file, and the reverse")
+    if reserve is not None and reserve > _RESERVE_FILES * MAX_PACK_BYTES:
+        raise UsageError("the reserve is at most 8 GiB")
 
 
 def _write_keys(storage: Storage, keyring: Keyring, root: bytes, options: CreateOptions, runtime: Runtime) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from packstore.errors import FormatError, NameNotFound
+from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.document import Document, DocumentType, decode_document, encode_document
 from packstore.format.pack import Mac
 from packstore.ids import Uid
@@ -51,19 +51,20 @@ def read_doubled(
     Raises:
         NameNotFound: neither exists.
         FormatError: neither can be read; the fault of the first.
+        StorageError: neither can be read, not even as bytes.
     """
     faults: list[str] = []
-    errors: list[FormatError | NameNotFound] = []
+    errors: list[FormatError | StorageError] = []
     found: tuple[Document, T] | None = None
     for candidate in (name, name + COPY_SUFFIX):
         try:
             document = decode_document(storage.read(candidate), document_type)
             found = found or (document, decode(document.body))
-        except (FormatError, NameNotFound) as error:
+        except (FormatError, StorageError) as error:  # a bad sector, too, costs one copy and not both
             faults.append(f"{candidate}: {error.message}")
             errors.append(error)
     if found is None:
-        raise next((error for error in errors if isinstance(error, FormatError)), errors[0])
+        raise min(errors, key=lambda error: (not isinstance(error, FormatError), isinstance(error, NameNotFound)))
     return *found, faults
 
 

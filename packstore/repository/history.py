@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from packstore.errors import AmbiguousVersion, UsageError, VersionNotFound
@@ -17,8 +17,7 @@ from packstore.format.version import Event, EventType, Version
 from packstore.ids import Uid
 
 _UID: Final = re.compile(r"[0-9a-f]{4,32}")
-_PARTS: Final = re.compile(r"(?P<volume>[^@~]+)(?:~(?P<back>[0-9]+)|@(?P<date>.+))?")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PARTS: Final = re.compile(r"(?P<volume>[^@~]+)(?:~(?P<back>[0-9]{1,9})|@(?P<date>.+))?")
 
 
 @dataclass
@@ -42,8 +41,8 @@ class VersionState:
         return not self.version.unreadable
 
 
-_MAX_MS: Final = 253_402_300_799_000
-"""The last second of the year 9999, which is as far as a `datetime` goes."""
+_MAX_MS: Final = 253_402_127_999_000
+"""Two days before the year 9999 ends, which is as far as a `datetime` goes in any time zone."""
 
 
 def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionState]:
@@ -90,7 +89,9 @@ def find_version(spec: str, states: list[VersionState]) -> VersionState:
     by_prefix = [state for state in present if _UID.fullmatch(spec) and state.version.uid.hex().startswith(spec)]
     of_volume = _of_volume(spec, present)
     if by_prefix and of_volume is not None:
-        raise AmbiguousVersion(f"{spec} is both a volume and the beginning of a uid", advice="give the whole uid")
+        raise AmbiguousVersion(
+            f"{spec} is both a volume and the beginning of a uid", advice=f"give the whole uid, or {spec}~0"
+        )
     if len(by_prefix) > 1:
         uids = ", ".join(state.version.uid.hex() for state in by_prefix[:4])
         raise AmbiguousVersion(f"{spec} is the beginning of several uids: {uids}", advice="give more of it")
@@ -110,7 +111,8 @@ def _of_volume(spec: str, present: list[VersionState]) -> VersionState | None:
     if match["back"] is not None:
         back = int(match["back"])
         if back >= len(versions):
-            raise VersionNotFound(f"{match['volume']} has only {len(versions)} versions")
+            have = "one version" if len(versions) == 1 else f"{len(versions)} versions"
+            raise VersionNotFound(f"{match['volume']} has only {have}", advice="~0 is the latest, ~1 the one before")
         return versions[-1 - back]
     if match["date"] is not None:
         end = _end_of(match["date"])
@@ -123,12 +125,20 @@ def _of_volume(spec: str, present: list[VersionState]) -> VersionState | None:
 def _end_of(text: str) -> datetime:
     """Return the first moment that is later than `text`: the next day for a date, else the next second."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        step = timedelta(days=1) if _is_day(text) else timedelta(seconds=1)
+        return (datetime.fromisoformat(text) + step).astimezone(UTC)
+    except (ValueError, OverflowError):
         advice = "write 2026-11-22 or 2026-11-22T18:30"
         raise UsageError(f"not a date: {text!r}", advice=advice) from None
-    step = timedelta(days=1) if _DATE.fullmatch(text) else timedelta(seconds=1)
-    return moment.astimezone(UTC) + step
+
+
+def _is_day(text: str) -> bool:
+    """Say whether a date has no time of day: then all of that day is meant."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _advice(present: list[VersionState]) -> str:

@@ -1,7 +1,7 @@
 """Read one object, from whichever copy is good. FORMAT.md section 13, order of reads.
 
 A copy that cannot be read is passed over for the next. Where none is left the index may be what is wrong:
-it is brought up to date once, from `meta/` and from the packs themselves, before anything is called lost.
+it is brought up to date, and then made anew, once each, before anything is called lost.
 Before: packs.reader, index.objectindex. After: repository.repository.
 """
 
@@ -22,13 +22,16 @@ from packstore.storage.base import Storage
 class ObjectReader:
     """Reads objects by kind and id. Safe to use from many threads."""
 
-    def __init__(self, storage: Storage, index: ObjectIndex, codec: ObjectCodec, recover: Callable[[], None]) -> None:
+    def __init__(
+        self, storage: Storage, index: ObjectIndex, codec: ObjectCodec, recoveries: tuple[Callable[[], None], ...]
+    ) -> None:
+        """Read by `index`; where that does not help, bring it up to date by `recoveries`, cheapest first."""
         self._storage = storage
         self._index = index
         self._codec = codec
-        self._recover = recover
+        self._recoveries = recoveries
         self._recovering = threading.Lock()
-        self._recovered = False
+        self._recovered = 0
 
     def read(self, kind: Kind, object_id: ObjectId) -> bytes:
         """Return the plaintext of an object.
@@ -39,7 +42,10 @@ class ObjectReader:
             StorageGone: the whole repository is out of reach.
         """
         plain, fault = self._try(kind, object_id)
-        if plain is None and self._recover_once():
+        for number in range(len(self._recoveries)):
+            if plain is not None:
+                break
+            self._recover_once(number)
             plain, fault = self._try(kind, object_id)
         if plain is not None:
             return plain
@@ -77,9 +83,8 @@ class ObjectReader:
                 continue
         raise StorageGone(f"the repository at {self._storage.location} is out of reach: {error.message}") from error
 
-    def _recover_once(self) -> bool:
+    def _recover_once(self, number: int) -> None:
         with self._recovering:
-            if not self._recovered:
-                self._recover()
-                self._recovered = True
-            return True
+            if self._recovered == number:
+                self._recoveries[number]()
+                self._recovered += 1

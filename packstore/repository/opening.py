@@ -6,6 +6,7 @@ Before: repository.documents. After: repository.repository.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from packstore.codec.keyring import Keyring
 from packstore.codec.slots import Credential, OpenSlot, open_epoch, open_slot
@@ -15,6 +16,7 @@ from packstore.errors import (
     NameNotFound,
     RepositoryNotFound,
     RepositoryUnreadable,
+    StorageError,
     TamperedRepository,
     UnsupportedFormat,
     WrongKey,
@@ -114,19 +116,27 @@ def _read_keys(storage: Storage) -> tuple[list[tuple[Document, Slot]], list[tupl
     for uid in key_uids(storage):
         name = key_name(uid)
         try:
-            document, slot, _ = read_doubled(storage, name, DocumentType.SLOT, decode_slot)
-            _require_name(name, slot.header.id)
-            slots.append((document, slot))
-        except FormatError:
+            slots.append(read_doubled(storage, name, DocumentType.SLOT, partial(_named_slot, name))[:2])
+        except (FormatError, StorageError):
             try:
-                epoch_document, epoch, _ = read_doubled(storage, name, DocumentType.EPOCH, decode_epoch)
-                _require_name(name, epoch.id)
-                epochs.append((epoch_document, epoch))
-            except FormatError:
+                epochs.append(read_doubled(storage, name, DocumentType.EPOCH, partial(_named_epoch, name))[:2])
+            except (FormatError, StorageError):
                 continue  # damaged: another slot or epoch may do; `check` names it
         if len(slots) > MAX_SLOTS or len(epochs) > MAX_EPOCHS:
             raise TamperedRepository("there are more slots or epochs than a repository can have")
     return slots, epochs
+
+
+def _named_slot(name: str, body: bytes) -> Slot:
+    slot = decode_slot(body)
+    _require_name(name, slot.header.id)
+    return slot
+
+
+def _named_epoch(name: str, body: bytes) -> Epoch:
+    epoch = decode_epoch(body)
+    _require_name(name, epoch.id)
+    return epoch
 
 
 def _require_name(name: str, uid: Uid) -> None:

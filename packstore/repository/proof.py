@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from packstore.errors import FormatError, NameNotFound
+from packstore.errors import FormatError, StorageError
 from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId
@@ -27,15 +27,11 @@ class Prover:
         self._storage = storage
         self._owner = owner
         self._lock = threading.Lock()
-        self._directories: OrderedDict[PackId, frozenset[tuple[Kind, ObjectId]]] = OrderedDict()
+        self._directories: OrderedDict[PackId, frozenset[tuple[int, ObjectId]]] = OrderedDict()
         self._kept = 0
 
     def holds(self, pack_type: PackType, pack_id: PackId, kind: Kind, object_id: ObjectId) -> bool:
-        """Say whether the pack exists, is sealed, and lists the object.
-
-        Raises:
-            StorageError: the storage cannot be read.
-        """
+        """Say whether the pack exists, can be read, is sealed, and lists the object."""
         with self._lock:
             directory = self._directories.get(pack_id)
             if directory is None:
@@ -43,11 +39,11 @@ class Prover:
             self._directories.move_to_end(pack_id)
         return (kind, object_id) in directory
 
-    def _read(self, pack_type: PackType, pack_id: PackId) -> frozenset[tuple[Kind, ObjectId]]:
+    def _read(self, pack_type: PackType, pack_id: PackId) -> frozenset[tuple[int, ObjectId]]:
         try:
             entries = read_seal(self._storage, pack_type, pack_id, self._owner).entries
-        except (FormatError, NameNotFound):
-            entries = []
+        except (FormatError, StorageError):
+            entries = []  # gone or unreadable: nothing new relies on it
         directory = frozenset((entry.kind, entry.object_id) for entry in entries)
         self._directories[pack_id] = directory
         self._kept += len(directory)

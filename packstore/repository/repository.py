@@ -18,7 +18,7 @@ from packstore.format.document import RepositoryFile
 from packstore.format.record import Kind
 from packstore.format.version import Event, Version, decode_event, decode_version
 from packstore.ids import ObjectId
-from packstore.index.environment import destroy
+from packstore.index.environment import IndexBroken, destroy
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.sync import IndexSync, SyncResult
 from packstore.packs.reader import Owner
@@ -69,7 +69,7 @@ class Repository:
     def _use_index(self, index: ObjectIndex) -> None:
         self.index = index
         self.sync = IndexSync(self.storage, index, self.owner, self.codec)
-        self._objects = ObjectReader(self.storage, index, self.codec, self.recover)
+        self._objects = ObjectReader(self.storage, index, self.codec, (self.recover, self.relearn))
 
     @classmethod
     def open(
@@ -89,7 +89,10 @@ class Repository:
         repository = cls(storage, opened.file, keyring, index, compression=options.compression, runtime=runtime)
         try:
             repository.warnings += opened.faults
-            repository.refresh(progress or NullProgress())
+            try:
+                repository.refresh(progress or NullProgress())
+            except IndexBroken:
+                repository.warnings += repository.rebuild_index(progress or NullProgress()).damage
         except BaseException:
             repository.close()
             raise
@@ -119,6 +122,11 @@ class Repository:
         """Look everywhere for what the index does not know: `meta/`, then the packs' own directories."""
         result = self.sync.synchronise(NullProgress())
         self.sync.adopt_orphans(result)
+
+    def relearn(self) -> None:
+        """Forget what the index says and read everything again: it is wrong, or there is damage."""
+        self.index.clear()
+        self.recover()
 
     def states(self) -> list[VersionState]:
         """Return every version with what its events make of it, the oldest first."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from packstore.codec.objectcodec import EncodedObject
-from packstore.errors import FormatError, NameNotFound, PackstoreError, StorageError, StorageGone
+from packstore.errors import DeclaredDead, FormatError, NameNotFound, PackstoreError, StorageError, StorageGone
 from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
@@ -25,10 +25,6 @@ from packstore.progress import NullProgress
 from packstore.repository.coordination import WriterIntent, other_writers, publish_intent
 from packstore.repository.proof import Prover
 from packstore.repository.repository import Repository
-
-
-class DeclaredDead(PackstoreError):
-    """This writer's intent is gone: somebody took it for dead, so what it committed was taken back."""
 
 
 class Session:
@@ -45,7 +41,7 @@ class Session:
         self._intent = publish_intent(self._storage, repository.keyring, repository.runtime, purpose)
         self._prover = Prover(self._storage, repository.owner)
         self._relied: set[tuple[PackType, PackId]] = set()
-        self._fresh: dict[tuple[Kind, ObjectId], None] = {}
+        self._fresh: dict[tuple[int, ObjectId], None] = {}
         self._own: set[PackId] = set()
         self._adopted: set[PackId] = set()
         self._blocks: PackWriter | None = None
@@ -54,6 +50,7 @@ class Session:
         self._sealing: Future[PackWriter] | None = None
         self._dead: list[str] = []
         self._published_bytes = 0
+        self._may_have_published = False
         try:
             self._take_over()
         except BaseException:
@@ -137,6 +134,7 @@ class Session:
         """Seal the open block pack in the background; there is never more than one on its way."""
         self._await_seal()
         if self._blocks is not None:
+            self._may_have_published = True
             self._sealing = self._sealer.submit(_seal, self._blocks)
             self._blocks = None
 
@@ -158,6 +156,7 @@ class Session:
         if self._meta is None:
             return
         meta, self._meta = self._meta, None
+        self._may_have_published = True
         try:
             meta.seal()
         finally:
@@ -258,7 +257,17 @@ class Session:
         for pack in (self._blocks, self._meta):
             if pack is not None:
                 pack.discard()
-        self._intent.leave()
+        if self._may_have_published:
+            self._intent.leave()
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        """Leave no trace of a session that has published nothing."""
+        try:
+            self._intent.withdraw()
+        except StorageError:
+            self._intent.leave()  # the next writer finds it, and that there is nothing to take over
 
 
 def _seal(pack: PackWriter) -> PackWriter:

@@ -22,7 +22,7 @@ _DROP_BYTES: Final = 16 * MIB
 
 def readable_path(path: Path) -> str:
     """Return an absolute path as text; bytes of it that are not UTF-8 are shown escaped."""
-    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+    return os.fsencode(os.path.abspath(path)).decode("utf-8", "backslashreplace")  # noqa: PTH100  a/../b is b
 
 
 class FileSource:
@@ -101,12 +101,18 @@ class FileSource:
                 data += more
         except OSError as error:
             if error.errno in {errno.EIO, errno.ENODATA, errno.EILSEQ}:
+                self._read_alone(offset, length)
                 raise SourceReadFailed(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
             raise SourceError(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
         if len(data) != length:
             raise SourceChanged(f"{self._path} ended at {offset + len(data)} while it was being read")
         self._drop_behind(offset)
         return data
+
+    def _read_alone(self, offset: int, length: int) -> None:
+        """Have what is read next read without what follows it: a bad sector fails all that is read with it."""
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
     def _drop_behind(self, offset: int) -> None:
         if offset - self._dropped >= _DROP_BYTES:

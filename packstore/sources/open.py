@@ -1,5 +1,6 @@
 """From what a person writes as SOURCE or TARGET to the thing itself."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,8 +18,11 @@ def open_source(name: str) -> Source:
         SourceError: it cannot be opened.
     """
     if name == "-":
+        if sys.stdin is None or not sys.stdin.readable():
+            raise SourceError("standard input is closed", advice="pipe the device's content in")
         if sys.stdin.isatty():
             raise SourceError("standard input is a terminal", advice="pipe the device's content in")
+        os.set_blocking(sys.stdin.fileno(), True)  # else a pipe that is empty for a moment looks like its end
         return StreamSource(sys.stdin.buffer)
     return FileSource(Path(name))
 
@@ -30,6 +34,8 @@ def open_target(name: str, *, force: bool, sparse: bool) -> Target:
         TargetError: standard output is a terminal.
     """
     if name == "-":
+        if sys.stdout is None:
+            raise TargetError("standard output is closed", advice="redirect it to a file or a pipe")
         if sys.stdout.isatty():
             raise TargetError("standard output is a terminal", advice="redirect it to a file or a pipe")
         return StreamTarget(sys.stdout.buffer)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from packstore.blocks import Extent, zeros
-from packstore.errors import SourceReadFailed, TargetWriteFailed
+from packstore.errors import SourceError, TargetWriteFailed
 from packstore.limits import MIB
 
 
@@ -28,11 +28,11 @@ class StreamSource:
         yield from ()
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return the next `length` bytes, fewer at the end."""
+        """Return the next `length` bytes, fewer at the end. Raises SourceError: of a stream nothing can be skipped."""
         try:
             data = self._stream.read(length)
         except OSError as error:
-            raise SourceReadFailed(f"standard input cannot be read at {offset}: {error.strerror}") from error
+            raise SourceError(f"standard input cannot be read at {offset}: {error.strerror}") from error
         self._empty = self._empty and not data
         return data
 

@@ -17,6 +17,7 @@ from packstore.blocks import zeros
 from packstore.errors import TargetBusy, TargetError, TargetExists, TargetTooSmall, TargetWriteFailed
 from packstore.limits import MIB
 
+_BLKROGET: Final = 0x125E
 _BLKZEROOUT: Final = 0x127F
 _SECTOR: Final = 512
 _FLUSH_BYTES: Final = 256 * MIB
@@ -56,6 +57,7 @@ class FileTarget:
             raise TargetError(f"{self._path} is neither a file nor a block device")
         if self._device:
             self._open(os.O_EXCL)
+            self._require_writable()
             have = os.lseek(self._fd, 0, os.SEEK_END)
             if have < size:
                 raise TargetTooSmall(f"{self._path} has {have} bytes, the version has {size}")
@@ -64,6 +66,12 @@ class FileTarget:
             raise TargetExists(f"{self._path} {what}", advice="restore with --force if that is what you want")
         if not self._device:
             self._open(os.O_TRUNC)
+
+    def _require_writable(self) -> None:
+        """Refuse a read-only device before anything is read: the kernel opens it, and fails at the first write."""
+        answer = fcntl.ioctl(self._fd, _BLKROGET, struct.pack("=i", 0))
+        if struct.unpack("=i", answer) != (0,):
+            raise TargetError(f"{self._path} is read-only", advice="`blockdev --setrw` changes that")
 
     def _open(self, flags: int) -> None:
         try:

@@ -8,7 +8,7 @@ Before: fileops. After: repository.layout.
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -230,10 +230,14 @@ class _NewFile:
             except OSError as error:
                 if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}:
                     raise  # a file system without locks: liveness then goes by the process
-        descriptor = self._sync()
+        hold = _Hold(self._ops, self._sync())
         self._descriptor = None
-        self._rename()
-        return _Hold(self._ops, descriptor)
+        try:
+            self._rename()
+        except BaseException:
+            hold.release()  # whatever is there of it is a dead writer's
+            raise
+        return hold
 
     def _sync(self) -> int:
         assert self._descriptor is not None, "published twice"
@@ -277,4 +281,5 @@ class _Hold:
         """Give the lock up."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            self._ops.close(descriptor)
+            with suppress(OSError):  # nothing was written through it since it was synced
+                self._ops.close(descriptor)

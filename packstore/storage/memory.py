@@ -92,14 +92,12 @@ class _NewFile:
         self._storage = storage
         self._name = name
         self._data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
+        self.size = 0
 
     def write(self, *parts: Buffer) -> None:
         for part in parts:
             self._data += part
+            self.size += len(part)
 
     def publish(self) -> None:
         self._storage.files[self._name] = bytes(self._data)

@@ -1,0 +1,88 @@
+"""From options and environment to a storage, its keys, an open repository."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from packstore.cli.credentials import Credentials
+from packstore.cli.live import LiveProgress
+from packstore.cli.options import Settings
+from packstore.cli.output import Output
+from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec
+from packstore.errors import IndexUnusable, UsageError
+from packstore.index.environment import IndexBroken
+from packstore.repository.repository import OpenOptions, Repository
+from packstore.repository.runtime import Runtime
+from packstore.storage.base import Storage
+from packstore.storage.open import open_storage
+
+
+def find_storage(settings: Settings) -> Storage:
+    """Return the storage named by -r or PACKSTORE_REPO.
+
+    Raises:
+        UsageError: neither is given.
+    """
+    location = _location(settings)
+    if not location:
+        raise UsageError("which repository?", advice="name it with -r, or in PACKSTORE_REPO")
+    return open_storage(location)
+
+
+def _location(settings: Settings) -> str:
+    return settings.repo or os.environ.get("PACKSTORE_REPO", "")
+
+
+def find_credentials(settings: Settings) -> Credentials:
+    """Return where secrets come from."""
+    key_file = settings.key_file or os.environ.get("PACKSTORE_KEY_FILE")
+    return Credentials(os.environ, Path(key_file) if key_file else None, _location(settings))
+
+
+def index_root(settings: Settings) -> Path:
+    """Return where indexes are kept: the user's cache, which may be deleted at any time.
+
+    Raises:
+        IndexUnusable: nothing says where.
+    """
+    given = settings.index_dir or os.environ.get("PACKSTORE_INDEX_DIR")
+    if given:
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "packstore"
+    except RuntimeError:
+        message = "there is no home directory to keep the index in"
+        raise IndexUnusable(message, advice="name a place with --index-dir or PACKSTORE_INDEX_DIR") from None
+
+
+@contextmanager
+def open_repository(
+    settings: Settings,
+    output: Output,
+    *,
+    compression: str = DEFAULT_COMPRESSION,
+    credentials: Credentials | None = None,
+) -> Iterator[Repository]:
+    """Open the repository for the length of a command; its warnings are printed."""
+    secrets = credentials or find_credentials(settings)
+    options = OpenOptions(
+        index_root(settings),
+        secrets.ask,
+        expect_encrypted=secrets.given,
+        compression=CompressionSpec.parse(compression),
+    )
+    progress = LiveProgress(output)
+    try:
+        repository = Repository.open(find_storage(settings), options, Runtime(), progress)
+    finally:
+        progress.finish()
+    try:
+        for warning in repository.warnings:
+            output.warn(f"{warning}; run `packstore check`")
+        yield repository
+    except IndexBroken:
+        repository.index.mark_broken()
+        raise
+    finally:
+        repository.close()

@@ -1,0 +1,83 @@
+"""`packstore ls`."""
+
+from pathlib import Path
+
+from tests.cli.program import Program
+
+
+def test_empty_repository(repo: Program) -> None:
+    """A new repository would look broken."""
+    assert repo("ls").expect(0).out == "no versions yet\n"
+    assert repo.json("ls")["versions"] == []
+
+
+def test_table(stored: Program, device: Path) -> None:
+    """The versions could not be told apart by a person."""
+    stored("backup", device, "web1", "--tag", "old", "--tag", "new").expect(0)
+    header, first, second = stored("ls").expect(0).out.splitlines()
+    assert header.split() == ["VERSION", "DATE", "VOLUME", "SIZE", "STATE", "TAGS"]
+    assert "disk.img" in first
+    assert second.endswith("new, old")
+    uid = second.split()[0]
+    assert stored.json("show", uid)["version"]["volume"] == "web1"
+
+
+def test_json(stored: Program, device: Path) -> None:
+    """A script could not find the versions by the keys that are promised."""
+    (found,) = stored.json("ls")["versions"]
+    assert len(found["uid"]) == 32
+    assert found["volume"] == "disk.img"
+    assert found["size"] == device.stat().st_size
+    assert found["valid"] is True
+    assert found["date"].endswith("Z")
+    assert found["tags"] == []
+
+
+def test_one_volume(stored: Program, device: Path) -> None:
+    """Asking for one volume would show others, or the versions out of order."""
+    stored("backup", device, "web1").expect(0)
+    second = stored.json("backup", device, "disk.img")["version"]
+    uids = [found["uid"] for found in stored.json("ls", "disk.img")["versions"]]
+    assert len(uids) == 2
+    assert uids[-1] == second
+    assert stored("ls", "nosuch").expect(0).out == "no versions of nosuch\n"
+
+
+def test_damaged_metadata_is_said_and_shows_the_rest(stored: Program, device: Path) -> None:
+    """Damage in one file would hide every version, or hide itself."""
+    stored("backup", device, "web1").expect(0)
+    old, new = sorted(stored.repo.glob("meta/*"))
+    data = bytearray(new.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 8] = b"\xff" * 8
+    new.write_bytes(data)
+    done = stored("ls", "--index-dir", stored.home / "fresh").expect(0)
+    assert "disk.img" in done.out
+    assert "warning" in done.err
+    assert new.name in done.err
+    assert "packstore check" in done.err
+    assert old.name not in done.err
+
+
+def test_reader_that_goes_away(stored: Program) -> None:
+    """`packstore ls | head -1` would end in an error."""
+    with stored.running("ls") as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr
+        assert process.stderr.read() == b""
+
+
+def test_output_that_cannot_be_written(stored: Program) -> None:
+    """A list cut short by a full disk would look whole."""
+    with open("/dev/full", "wb") as full, stored.running("ls", stdout=full) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 59
+    assert err == b"packstore: standard output cannot be written: No space left on device\n"
+
+
+def test_without_standard_output(stored: Program) -> None:
+    """A service manager that starts packstore without standard output would see a traceback."""
+    done = stored.run(["sh", "-c", 'exec "$@" >&- <&-', "sh", *stored.command("ls")])
+    assert done.code == 0
+    assert not done.err

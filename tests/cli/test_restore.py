@@ -1,0 +1,130 @@
+"""`packstore restore`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import BLOCK
+from tests.cli.program import Program, tree_of
+
+
+def test_to_a_new_file(stored: Program, device: Path, tmp_path: Path) -> None:
+    """A restore would not bring back what was backed up, or show it to others."""
+    target = tmp_path / "out.img"
+    done = stored("restore", "disk.img", target).expect(0)
+    assert target.read_bytes() == device.read_bytes()
+    assert target.stat().st_mode & 0o077 == 0
+    assert str(target) in done.out
+    assert not done.err
+
+
+def test_sparse(stored: Program, tmp_path: Path) -> None:
+    """Holes would be written out, or --no-sparse leave them."""
+    stored("restore", "disk.img", tmp_path / "sparse").expect(0)
+    stored("restore", "disk.img", tmp_path / "full", "--no-sparse").expect(0)
+    sparse, full = (os.stat(tmp_path / name).st_blocks * 512 for name in ("sparse", "full"))
+    assert full - sparse >= 3 * BLOCK
+
+
+def test_json(stored: Program, device: Path, tmp_path: Path) -> None:
+    """A script could not tell what was restored, nor that nothing was lost."""
+    found = stored.json("restore", "disk.img", tmp_path / "out.img")
+    assert found["bytes_total"] == device.stat().st_size
+    assert found["bytes_data"] + found["bytes_hole"] == found["bytes_total"]
+    assert found["bad_ranges"] == []
+
+
+def test_to_standard_output(stored: Program, device: Path) -> None:
+    """What is said about a restore would end up in the restored data."""
+    done = stored("restore", "disk.img", "-").expect(0)
+    assert done.raw == device.read_bytes()
+    assert "restored" in done.err
+
+
+def test_document_of_a_restore_to_standard_output(stored: Program, device: Path) -> None:
+    """The JSON document would end up in the restored data, also when something fails."""
+    done = stored("restore", "disk.img", "-", "--json").expect(0)
+    assert done.raw == device.read_bytes()
+    assert '"schema": 1' in done.err
+    failed = stored("restore", "nosuch", "-", "--json").expect(14)
+    assert failed.raw == b""
+    assert '"schema": 1' in failed.err
+
+
+def test_onto_a_file(stored: Program, device: Path, tmp_path: Path) -> None:
+    """A mistyped target would destroy a file; or --force would leave the tail of a longer one."""
+    target = tmp_path / "precious"
+    target.write_bytes(b"p" * 2_000_000)
+    stored("restore", "disk.img", target).refused(56, str(target), "--force")
+    assert target.read_bytes() == b"p" * 2_000_000
+    stored("restore", "disk.img", target, "--force").expect(0)
+    assert target.read_bytes() == device.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("directory", "neither a file nor a block device"), ("missing/out", "No such file")]
+)
+def test_impossible_targets(stored: Program, tmp_path: Path, name: str, word: str) -> None:
+    """A target that cannot be written would be reported after hours, or by a traceback."""
+    (tmp_path / "directory").mkdir()
+    stored("restore", "disk.img", tmp_path / name, "--force").refused(55, word)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_unknown_version_touches_nothing(stored: Program, tmp_path: Path) -> None:
+    """A mistyped version would empty the target."""
+    target = tmp_path / "precious"
+    target.write_bytes(b"p")
+    stored("restore", "nosuch", target, "--force").refused(14, "nosuch", "disk.img")
+    assert target.read_bytes() == b"p"
+
+
+def test_reader_that_goes_away(stored: Program) -> None:
+    """`restore - | head` would look like a finished restore, or end in a traceback."""
+    with stored.running("restore", "disk.img", "-") as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(60) == 59
+        assert process.stderr
+        err = process.stderr.read().decode()
+    assert "reader went away" in err
+    assert "Traceback" not in err
+
+
+def test_target_that_is_full(stored: Program) -> None:
+    """A restore onto a full disk would look complete."""
+    with open("/dev/full", "wb") as full, stored.running("restore", "disk.img", "-", stdout=full) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 59
+    assert b"No space left" in err
+    assert b"Traceback" not in err
+
+
+def test_around_damage(stored: Program, device: Path, tmp_path: Path) -> None:
+    """One bad sector would cost the whole device, or be passed over in silence."""
+    pack = stored.only("packs/*/*")
+    data = bytearray(pack.read_bytes())
+    data[BLOCK + BLOCK // 2] ^= 1
+    pack.write_bytes(data)
+
+    done = stored("restore", "disk.img", tmp_path / "out", "--json").expect(40)
+    (bad,) = done.json["bad_ranges"]
+    assert done.json["error"]["name"] == "DamageError"
+    assert bad["length"] == BLOCK
+    assert f"{bad['length']} bytes at {bad['offset']}" in done.err
+
+    content = bytearray(device.read_bytes())
+    content[bad["offset"] : bad["offset"] + BLOCK] = bytes(BLOCK)
+    assert (tmp_path / "out").read_bytes() == content
+
+    text = stored("restore", "disk.img", "-").expect(40)
+    assert text.raw == content
+    assert "1 range" in text.err
+
+
+def test_changes_nothing_in_the_repository(stored: Program, tmp_path: Path) -> None:
+    """A restore would need a writable repository."""
+    before = tree_of(stored.repo)
+    stored("restore", "disk.img", tmp_path / "out").expect(0)
+    assert tree_of(stored.repo) == before
