@@ -1,0 +1,59 @@
+"""What a program has to offer to be measured. A new one is one file in peers/ and its line there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from tools.measure import Command, Measured, run, tree_bytes
+
+PASSPHRASE = "for the benchmark only"  # noqa: S105 (it protects nothing)
+"""The peers' repositories hold public files and live for minutes."""
+
+
+class Peer(ABC):
+    """One program with a repository of its own in a fresh directory; encrypted, and at zstd's level 3 or near it."""
+
+    name: ClassVar[str]
+    programs: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """What must be installed: (program, Debian package)."""
+    version_command: ClassVar[tuple[str, ...]]
+    differs: ClassVar[str]
+    """What it does otherwise than the others, so that nobody reads more into the figures than they say."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def repository(self) -> Path:
+        """Where the repository lies; its size is measured here, without caches and indexes beside it."""
+        return self.directory / "repository"
+
+    def repository_bytes(self) -> int:
+        """Return the size of all that backups have put into the repository."""
+        return tree_bytes(self.repository)
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the program's own words about its version."""
+        return run(Command(cls.version_command)).stdout.strip().splitlines()[0]
+
+    @abstractmethod
+    def init(self) -> Command:
+        """Make the repository."""
+
+    @abstractmethod
+    def backup(self, image: Path) -> Command:
+        """Back up `image`, reading all of it: what a block device without change tracking demands."""
+
+    @abstractmethod
+    def restore(self, image: Path, target: Path) -> Command:
+        """Restore the newest backup of `image` into the empty directory `target`, as restored() expects."""
+
+    @abstractmethod
+    def restored(self, image: Path, target: Path) -> Path:
+        """Return the file that restore() makes."""
+
+    def stages(self, measured: Measured) -> Mapping[str, float]:  # noqa: ARG002 (for those who know)
+        """Return the CPU seconds that a backup spent on each kind of work, if the program says so."""
+        return {}
