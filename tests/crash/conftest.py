@@ -1,0 +1,5 @@
+"""Fixtures of the crash tests."""
+
+from tests.support.places import fast_path, module_path
+
+__all__ = ["fast_path", "module_path"]
