@@ -17,7 +17,7 @@ from packstore.format.version import decode_event, decode_version
 from packstore.ids import PackId
 from packstore.index.objectindex import MetaState, MetaTransaction, ObjectIndex
 from packstore.packs.names import META_PREFIX, list_packs
-from packstore.packs.reader import Owner, check_place, read_record, read_seal
+from packstore.packs.reader import Owner, check_place, is_strange, read_record, read_seal
 from packstore.packs.scanner import PackWindow, Scanned, scan_records
 from packstore.progress import Progress
 from packstore.storage.base import Listed, Storage
@@ -89,7 +89,8 @@ class IndexSync:
         except (FormatError, StorageError) as error:
             self._note(error, listed, result)
             meta.damaged = True
-            self._salvage(meta, meta_id, listed, result)
+            if not self._is_strange(PackType.META, meta_id):
+                self._salvage(meta, meta_id, listed, result)
             return
         meta.claim(PackType.META, meta_id, seal.entries)
         for entry in seal.entries:
@@ -110,6 +111,12 @@ class IndexSync:
         if isinstance(error, StorageError):
             self._storage.list_files(META_PREFIX)
         result.damage.append(f"{listed.name}: {error.message}")
+
+    def _is_strange(self, pack_type: PackType, pack_id: PackId) -> bool:
+        try:
+            return is_strange(self._storage, pack_type, pack_id, self._owner)
+        except StorageError:
+            return False  # a bad sector: what can be read of it may be ours
 
     def _scan(self, listed: Listed, result: SyncResult) -> Iterator[Scanned]:
         """Yield the whole records of a pack, as far as it can be read."""
@@ -153,7 +160,7 @@ class IndexSync:
                 continue
             except (FormatError, StorageError) as error:
                 self._note(error, listed, result)
-                entries = self._walk(listed, result)
+                entries = [] if self._is_strange(PackType.BLOCKS, pack_id) else self._walk(listed, result)
             self._index.add_orphan(PackType.BLOCKS, pack_id, entries)
             result.orphans += 1
 

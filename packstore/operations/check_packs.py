@@ -6,6 +6,7 @@ Before: packs.scanner. After: operations.check.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from packstore.codec.objectcodec import ObjectCodec
@@ -100,6 +101,11 @@ class PackChecker:
         results = ordered_map(
             lambda item: self._judge(report, item), self._steps(found), threads=self._threads, window=window
         )
+        with closing(results):
+            self._collect(report, listed, results)
+        self._progress.advance(max(listed.size - end, 0) + PACK_HEADER.size)
+
+    def _collect(self, report: PackReport, listed: Listed, results: Iterator[tuple[Found, str]]) -> None:
         for item, fault in results:
             if isinstance(item, Gap):
                 # Without a valid trailer nobody can say where the records end and the directory begins.
@@ -111,7 +117,6 @@ class PackChecker:
             else:
                 report.records += 1
                 report.good[item.offset] = item.header.kind, item.header.object_id
-        self._progress.advance(max(listed.size - end, 0) + PACK_HEADER.size)
 
     def _steps(self, found: Iterator[Found]) -> Iterator[Found]:
         for item in found:

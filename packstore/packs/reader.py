@@ -65,13 +65,31 @@ def read_seal(storage: Storage, pack_type: PackType, pack_id: PackId, owner: Own
         raise FormatError("pack trailer", "the directory does not end where the trailer begins")
     directory = storage.read(name, trailer.directory_offset, trailer.directory_size)
     check_seal(header, directory, trailer, trailer_bytes)
-    _check_owner(header, pack_type, pack_id, owner)
+    check_owner(header, pack_type, pack_id, owner)
     if owner.mac and not check_mac(header, directory, trailer, trailer_bytes, owner.mac):
         raise FormatError("pack trailer", "its MAC is wrong: this pack is forged", failure="bad-mac")
     return Seal(header, directory, _check_entries(directory, header, trailer), trailer)
 
 
-def _check_owner(header: PackHeader, pack_type: PackType, pack_id: PackId, owner: Owner) -> None:
+def is_strange(storage: Storage, pack_type: PackType, pack_id: PackId, owner: Owner) -> bool:
+    """Say whether a pack is, by a whole header, somebody else's: then none of its records count for anything."""
+    try:
+        header = decode_pack_header(storage.read(pack_name(pack_type, pack_id), 0, PACK_HEADER.size))
+    except FormatError:
+        return False
+    try:
+        check_owner(header, pack_type, pack_id, owner)
+    except FormatError:
+        return True
+    return False
+
+
+def check_owner(header: PackHeader, pack_type: PackType, pack_id: PackId, owner: Owner) -> None:
+    """Refuse a pack of another repository, or under another's name.
+
+    Raises:
+        FormatError: it is.
+    """
     if header.pack_id != pack_id or header.pack_type != pack_type:
         raise FormatError("pack header", "is that of another pack: the file was renamed or swapped")
     if header.repository_id != owner.repository_id or owner.domain not in {None, header.domain}:

@@ -205,8 +205,21 @@ class _NewFile:
         with _translated(f"cannot create {name}"):
             if ops.exists(path):
                 raise NameExists(f"{name} exists already")
-            self._descriptor = ops.create(self._temporary)
+            self._descriptor = self._create()
             self._unpublished = True
+
+    def _create(self) -> int:
+        """Create the file, and its directory if that alone is missing: a copy may have left out empty ones."""
+        fan_out = self._path.parent
+        try:
+            return self._ops.create(self._temporary)
+        except FileNotFoundError:
+            # Only below a prefix: an empty mount point must not come to look like a repository.
+            if self._name.count("/") < 2:  # noqa: PLR2004
+                raise
+            self._ops.make_directory(fan_out)
+            self._ops.fsync_directory(fan_out.parent)
+            return self._ops.create(self._temporary)
 
     def write(self, *parts: Buffer) -> None:
         """Append `parts`."""

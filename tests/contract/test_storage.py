@@ -187,3 +187,20 @@ def test_errors_are_translated_where_they_happen(
     assert type(caught.value) is kind
     assert storage.unfinished("packs") == []
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_missing_fan_out_directory_is_made(tmp_path: Path) -> None:
+    """A copy of a repository that left out empty directories could not be backed up to."""
+    storage = FileStorage(tmp_path)
+    (tmp_path / "packs").mkdir()
+    storage.put("packs/ab/file", b"content")
+    assert storage.read("packs/ab/file") == b"content"
+
+
+def test_an_empty_mount_point_stays_empty(tmp_path: Path) -> None:
+    """After a disk has gone, files would be written below its mount point, onto the system disk."""
+    storage = FileStorage(tmp_path)
+    for name in ("packs/ab/file", "meta/file", "gc/file"):
+        with pytest.raises(NameNotFound):
+            storage.put(name, b"content")
+    assert not list(tmp_path.iterdir())
