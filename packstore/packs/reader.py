@@ -65,34 +65,32 @@ def read_seal(storage: Storage, pack_type: PackType, pack_id: PackId, owner: Own
         raise FormatError("pack trailer", "the directory does not end where the trailer begins")
     directory = storage.read(name, trailer.directory_offset, trailer.directory_size)
     check_seal(header, directory, trailer, trailer_bytes)
-    check_owner(header, pack_type, pack_id, owner)
+    _check_owner(header, pack_type, pack_id, owner)
     if owner.mac and not check_mac(header, directory, trailer, trailer_bytes, owner.mac):
         raise FormatError("pack trailer", "its MAC is wrong: this pack is forged", failure="bad-mac")
     return Seal(header, directory, _check_entries(directory, header, trailer), trailer)
 
 
 def is_strange(storage: Storage, pack_type: PackType, pack_id: PackId, owner: Owner) -> bool:
-    """Say whether a pack is, by a whole header, somebody else's: then none of its records count for anything."""
+    """Say whether a pack is, by a whole header, of another repository: then none of its records count.
+
+    A pack of ours under another name is damage, and what it holds is ours.
+    """
     try:
         header = decode_pack_header(storage.read(pack_name(pack_type, pack_id), 0, PACK_HEADER.size))
     except FormatError:
         return False
-    try:
-        check_owner(header, pack_type, pack_id, owner)
-    except FormatError:
-        return True
-    return False
+    return not _is_of(header, owner)
 
 
-def check_owner(header: PackHeader, pack_type: PackType, pack_id: PackId, owner: Owner) -> None:
-    """Refuse a pack of another repository, or under another's name.
+def _is_of(header: PackHeader, owner: Owner) -> bool:
+    return header.repository_id == owner.repository_id and owner.domain in {None, header.domain}
 
-    Raises:
-        FormatError: it is.
-    """
+
+def _check_owner(header: PackHeader, pack_type: PackType, pack_id: PackId, owner: Owner) -> None:
     if header.pack_id != pack_id or header.pack_type != pack_type:
         raise FormatError("pack header", "is that of another pack: the file was renamed or swapped")
-    if header.repository_id != owner.repository_id or owner.domain not in {None, header.domain}:
+    if not _is_of(header, owner):
         raise FormatError("pack header", "belongs to another repository")
 
 
