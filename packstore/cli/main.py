@@ -116,7 +116,10 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     keep_large_blocks()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the exit code stands; a late signal must not replace it
+    sys.exit(code)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

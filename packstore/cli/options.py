@@ -71,7 +71,8 @@ class Settings:
         try:
             yield self.stop
         finally:
-            for number, handler in replaced.items():
+            # After a request the process is on its way out: a further signal is to end it at once, up to the end.
+            for number, handler in () if self.stop.requested else replaced.items():
                 signal.signal(number, handler)
 
 

@@ -153,6 +153,12 @@ class ObjectIndex:
             pack = transaction.get(pack_id, db=self._table["packs"])
         return pack is not None and _unpack(_PACK, pack)[1] != _UNCLAIMED
 
+    def is_named(self, pack_id: PackId) -> bool:
+        """Say whether a meta pack carries the directory of a pack."""
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["claims"])
+            return cursor.set_key(pack_id) and any(claim != ORPHAN for claim in cursor.iternext_dup())
+
     def orphans(self) -> list[PackId]:
         """Return the packs that no meta pack claims."""
         with self._environment.reading() as transaction:

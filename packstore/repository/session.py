@@ -199,11 +199,13 @@ class Session:
         """Publish the blocks; their directories are then in the open meta pack."""
         self._seal_blocks()
         self._await_seal()
-        for pack_id in self._index.orphans():
-            wanted = bool(self._dead) or (PackType.BLOCKS, pack_id) in self._relied
-            if wanted and pack_id not in self._own | self._adopted and pack_id not in self._intent.condemned_packs:
-                self._adopt(pack_id)
-                self._adopted.add(pack_id)
+        wanted = {pack_id for pack_type, pack_id in self._relied if pack_type is PackType.BLOCKS}
+        wanted = {pack_id for pack_id in wanted if not self._index.is_named(pack_id)}
+        if self._dead:
+            wanted |= set(self._index.orphans())
+        for pack_id in sorted(wanted - self._own - self._adopted - self._intent.condemned_packs):
+            self._adopt(pack_id)
+            self._adopted.add(pack_id)
 
     def _adopt(self, pack_id: PackId) -> None:
         """Put the directory of a pack that nothing in `meta/` names into this session's metadata."""
