@@ -154,4 +154,6 @@ def _text(report: CheckReport, *, keyless: bool) -> list[str]:
         )
     if len(report.damage) > _SHOWN or len(report.versions) > _SHOWN:
         lines.append("and more (all of it with --json)")
+    if keyless:
+        lines.append("files that are missing altogether are found by a check with a key")
     return lines if not report.clean else [*lines, "no damage found"]

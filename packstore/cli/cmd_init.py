@@ -57,6 +57,9 @@ def command(
     storage = find_storage(settings)
     if no_encryption and (encryption_version or settings.key_file):
         raise UsageError("--no-encryption needs no key and no encryption version")
+    if no_encryption and find_credentials(settings).given:
+        advice = "unset it: whoever has a key refuses a repository that claims to need none"
+        raise UsageError("--no-encryption, and a passphrase or key file is set in the environment", advice=advice)
     # Refused before a passphrase is asked for or a key file made.
     check_sizes(block_size, pack_size, reserve)
     require_empty(storage)

@@ -1,5 +1,6 @@
 """`packstore restore`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, size
-from packstore.errors import DamageError
+from packstore.errors import DamageError, TargetBusy
 from packstore.format.version import Version
 from packstore.operations.pipeline import default_threads
 from packstore.operations.restore import RestoreResult, restore
@@ -44,6 +45,8 @@ def command(settings: Settings, version: str, target: str, force: bool, no_spars
     output = settings.output(stdout_is_data=target == "-")
     opened = open_target(target, force=force, sparse=not no_sparse)
     with open_repository(settings, output) as repository, settings.stoppable(_STOPPED.format(target)) as stop:
+        if target != "-" and repository.storage.covers(Path(target)):
+            raise TargetBusy(f"{target} lies inside the repository", advice="restore to another place")
         found = repository.find(version).version
         progress = LiveProgress(output)
         try:

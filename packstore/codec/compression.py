@@ -16,6 +16,8 @@ from packstore.errors import FormatError, UsageError
 MIN_LEVEL: Final = 1
 MAX_LEVEL: Final = 22
 DEFAULT_COMPRESSION: Final = "zstd:3"
+_TOO_LONG: Final = 4
+"""No level has so many digits."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class CompressionSpec:
         if text == "none":
             return cls(None)
         name, _, level = text.partition(":")
-        if name != "zstd" or not (level.isdecimal() or text == "zstd"):
+        if name != "zstd" or not ((level.isdecimal() and len(level) < _TOO_LONG) or text == "zstd"):
             raise UsageError(f"compression is none or zstd:LEVEL, not {text!r}")
         number = int(level or DEFAULT_COMPRESSION.partition(":")[2])
         if not MIN_LEVEL <= number <= MAX_LEVEL:

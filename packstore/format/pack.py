@@ -104,10 +104,6 @@ class Entry(NamedTuple):
         """Bytes of header and payload together."""
         return HEADER_BYTES + self.payload_size
 
-    def matches(self, header: RecordHeader) -> bool:
-        """Say whether `header` is the header this entry was made from."""
-        return self == entry_of(header, self.offset)
-
 
 @dataclass(frozen=True, slots=True)
 class Trailer:

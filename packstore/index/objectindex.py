@@ -19,7 +19,7 @@ from packstore.index.environment import Environment, IndexBroken, Transaction, d
 ORPHAN: Final = PackId(bytes(16))
 """Claims a pack that is known from its own directory only; no directory in `meta/` names it yet."""
 
-_SCHEMA: Final = b"1"
+_SCHEMA: Final = b"2"
 _TABLES: Final = {
     "info": False,  # schema, repository id, next pack number
     "objects": True,  # kind, first 16 bytes of the id -> pack number, offset, record size
@@ -30,6 +30,7 @@ _TABLES: Final = {
     "metas": False,  # meta pack id -> size, damaged
     "records": False,  # kind, uid, meta pack id -> plaintext of a version or event
     "scrubbed": False,  # method, pack id -> number of the run that last read it
+    "damaged": False,  # pack id, offset of a record that is not whole (0: no record of the pack is to be relied on)
     "totals": False,  # method, number of a run -> bytes of packs there were
 }
 _LOCATION: Final = struct.Struct(">III")
@@ -116,6 +117,39 @@ class ObjectIndex:
                 return []
             found = [self._location(transaction, value) for value in cursor.iternext_dup()]
         return [location for location in found if location is not None]
+
+    def usable(self, kind: Kind, object_id: ObjectId) -> list[Location]:
+        """Return where copies of an object are said to lie, without those that are known to be damaged."""
+        return [location for location in self.locate(kind, object_id) if not self._is_damaged(location)]
+
+    def _is_damaged(self, location: Location) -> bool:
+        keys = [location.pack_id + _NUMBER.pack(offset) for offset in (0, location.offset)]
+        with self._environment.reading() as transaction:
+            return any(transaction.get(key, db=self._table["damaged"]) is not None for key in keys)
+
+    def note_damaged(self, pack_id: PackId, offsets: Iterable[int]) -> None:
+        """Remember records that are not whole, so that nothing new relies on them."""
+
+        def work(transaction: Transaction) -> None:
+            for offset in offsets:
+                transaction.put(pack_id + _NUMBER.pack(offset), b"", db=self._table["damaged"])
+
+        self._environment.write(work)
+
+    def forget_damaged(self, pack_id: PackId) -> None:
+        """Forget what was known of a pack's damage: it is about to be read again."""
+
+        def work(transaction: Transaction) -> None:
+            cursor = transaction.cursor(self._table["damaged"])
+            present = cursor.set_range(pack_id)
+            while present and cursor.key().startswith(pack_id):
+                present = cursor.delete()
+
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["damaged"])
+            if not cursor.set_range(pack_id) or not cursor.key().startswith(pack_id):
+                return
+        self._environment.write(work)
 
     def _location(self, transaction: Transaction, value: bytes) -> Location | None:
         number, offset, record_size = _unpack(_LOCATION, value)

@@ -202,7 +202,7 @@ class _Backup:
             return Outcome(block, Fate.HOLE)
         with stages.time("fingerprint"):
             fingerprint = keyring.fingerprint(block.data)
-        if base is not None and base[1] == fingerprint:
+        if base is not None and base[1] == fingerprint and session.is_present(Kind.BLOCK, base[0]):
             return Outcome(block, Fate.UNCHANGED, base[0], fingerprint)
         with stages.time("hash"):
             object_id = keyring.object_id(block.data)

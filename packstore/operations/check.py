@@ -12,7 +12,7 @@ from packstore.format.page import Page, decode_page
 from packstore.format.record import Kind
 from packstore.format.version import Version
 from packstore.ids import HOLE, ObjectId, PackId
-from packstore.index.objectindex import ObjectIndex
+from packstore.index.objectindex import Location, ObjectIndex
 from packstore.operations.check_documents import check_documents
 from packstore.operations.check_packs import Damage, PackChecker, PackReport
 from packstore.operations.restore import restore
@@ -20,6 +20,7 @@ from packstore.operations.scrub_plan import Candidate, plan_scrub
 from packstore.packs.names import list_packs, pack_name
 from packstore.packs.reader import Owner
 from packstore.progress import Progress, StopRequest
+from packstore.repository.documents import require_reachable
 from packstore.repository.repository import Repository
 from packstore.repository.tree import check_shape, page_blocks, tree_levels
 from packstore.storage.base import Listed, Storage
@@ -70,7 +71,9 @@ def check_stored_bytes(
     """Verify every stored byte, or `percent` of them, by checksum; needs no key."""
     report = CheckReport(damage=check_documents(storage, None))
     checker = PackChecker(storage, owner, None, stop, progress, threads=threads)
-    _check_packs(checker, _all_packs(storage), index, report, progress, method="k", percent=percent)
+    _check_packs(storage, checker, _all_packs(storage), index, report, progress, method="k", percent=percent)
+    if not report.clean:
+        require_reachable(storage)
     return report
 
 
@@ -80,27 +83,36 @@ def check_repository(
     """Decrypt, decompress and compare everything, or `percent` of it, and walk every version."""
     storage = repository.storage
     repository.recover()  # what a lost meta pack named is found by the packs' own directories
+    # Taken before the packs are listed: what others publish meanwhile is not this check's business.
+    versions = [state.version for state in repository.states() if not state.removed]
+    named = repository.index.pack_ids(PackType.BLOCKS) - set(repository.index.orphans())
     report = CheckReport(damage=check_documents(storage, repository.keyring))
     packs = _all_packs(storage)
     checker = PackChecker(storage, repository.owner, repository.codec, stop, progress, threads=threads)
-    reports = _check_packs(checker, packs, repository.index, report, progress, method="d", percent=percent)
-    missing = _missing_packs(repository.index, packs)
-    report.damage += [Damage(name, 0, 0, "is missing") for name in missing.values()]
+    reports = _check_packs(storage, checker, packs, repository.index, report, progress, method="d", percent=percent)
+    # What only the index remembers, and nothing in `meta/` names, is missed by nobody.
+    missing = [pack_name(PackType.BLOCKS, pack_id) for pack_id in named if (PackType.BLOCKS, pack_id) not in packs]
+    report.damage += [Damage(name, 0, 0, "is missing") for name in missing]
     progress.start("walking versions", None)
-    report.versions = _walk_versions(repository, packs, reports, stop)
+    report.versions = _walk_versions(repository, versions, packs, reports, stop)
     if report.versions:  # the index may be what is wrong
         repository.relearn()
-        report.versions = _walk_versions(repository, packs, reports, stop)
-    report.versions_checked = sum(not state.removed for state in repository.states())
+        report.versions = _walk_versions(repository, versions, packs, reports, stop)
+    report.versions_checked = len(versions)
     progress.finish()
+    if not report.clean:
+        require_reachable(storage)
     return report
 
 
 def _walk_versions(
-    repository: Repository, packs: Packs, reports: dict[PackId, PackReport], stop: StopRequest
+    repository: Repository,
+    versions: list[Version],
+    packs: Packs,
+    reports: dict[PackId, PackReport],
+    stop: StopRequest,
 ) -> list[DamagedVersion]:
     walker = _Walker(repository, packs, reports, stop)
-    versions = [state.version for state in repository.states() if not state.removed]
     found = [DamagedVersion(version, walker.bad_ranges(version)) for version in versions]
     return [damaged for damaged in found if damaged.ranges]
 
@@ -128,15 +140,8 @@ def _all_packs(storage: Storage) -> Packs:
     }
 
 
-def _missing_packs(index: ObjectIndex, packs: Packs) -> dict[PackId, str]:
-    # What only the index remembers, and nothing in `meta/` names, is missed by nobody.
-    named = index.pack_ids(PackType.BLOCKS) - set(index.orphans())
-    return {
-        pack_id: pack_name(PackType.BLOCKS, pack_id) for pack_id in named if (PackType.BLOCKS, pack_id) not in packs
-    }
-
-
 def _check_packs(
+    storage: Storage,
     checker: PackChecker,
     packs: Packs,
     index: ObjectIndex,
@@ -163,6 +168,10 @@ def _check_packs(
     for pack_id in chosen:
         pack_type, listed = by_id[pack_id]
         found = checker.check(pack_type, pack_id, listed)
+        if found.damage:
+            require_reachable(storage)
+        index.forget_damaged(pack_id)
+        index.note_damaged(pack_id, found.bad)
         report.packs_checked += 1
         report.bytes_checked += found.bytes_read
         report.records += found.records
@@ -221,12 +230,18 @@ class _Walker:
 
     def _is_good(self, object_id: ObjectId) -> bool:
         for location in self._repository.index.locate(Kind.BLOCK, object_id):
-            if (location.pack_type, location.pack_id) not in self._packs:
+            if not self._exists(location):
                 continue
             report = self._reports.get(location.pack_id)
-            if report is None or report.good.get(location.offset) == (Kind.BLOCK, object_id):
+            found = report and report.good.get(location.offset)
+            if report is None or (found and (found.kind, found.object_id) == (Kind.BLOCK, object_id)):
                 return True
         return False
+
+    def _exists(self, location: Location) -> bool:
+        """Say whether a pack was listed, or has come since."""
+        key = (location.pack_type, location.pack_id)
+        return key in self._packs or self._repository.storage.exists(pack_name(*key))
 
 
 class _Nowhere:

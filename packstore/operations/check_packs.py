@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.errors import FormatError, NameNotFound, StorageError
-from packstore.format.pack import PACK_HEADER, PackType
-from packstore.format.record import Kind
-from packstore.ids import ObjectId, PackId
+from packstore.format.pack import PACK_HEADER, Entry, PackType, entry_of
+from packstore.ids import PackId
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.packs.reader import Owner, Seal, check_place, read_seal
 from packstore.packs.scanner import Foreign, Gap, PackWindow, Scanned, scan_records
@@ -35,7 +34,10 @@ class Damage:
 
 @dataclass
 class PackReport:
-    """What reading one pack found; `good` and `foreign` are the offsets of whole records."""
+    """What reading one pack found; `good` and `foreign` are the offsets of whole records.
+
+    `bad` are the offsets of those that are not; 0 where the pack has no valid seal.
+    """
 
     pack_type: PackType
     pack_id: PackId
@@ -43,7 +45,8 @@ class PackReport:
     records: int = 0
     damage: list[Damage] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
-    good: dict[int, tuple[Kind, ObjectId]] = field(default_factory=dict)
+    bad: set[int] = field(default_factory=set)
+    good: dict[int, Entry] = field(default_factory=dict)
 
 
 class PackChecker:
@@ -93,6 +96,7 @@ class PackChecker:
             return read_seal(self._storage, report.pack_type, report.pack_id, self._owner, listed.size)
         except FormatError as error:
             report.damage.append(Damage(listed.name, error.offset or 0, 0, error.message))
+            report.bad.add(0)
             return None
 
     def _records(self, report: PackReport, listed: Listed, end: int) -> None:
@@ -116,7 +120,7 @@ class PackChecker:
                 report.damage.append(Damage(listed.name, item.offset, item.header.record_size, fault))
             else:
                 report.records += 1
-                report.good[item.offset] = item.header.kind, item.header.object_id
+                report.good[item.offset] = entry_of(item.header, item.offset)
 
     def _steps(self, found: Iterator[Found]) -> Iterator[Found]:
         for item in found:
@@ -144,12 +148,14 @@ class PackChecker:
             found = report.good.get(entry.offset)
             if entry.offset in report.foreign:
                 continue
+            if found != entry:
+                report.bad.add(entry.offset)
             if found is None and not any(
                 damage.offset <= entry.offset < damage.offset + damage.length for damage in report.damage
             ):
                 reason = "the directory names a record that is not there"
                 report.damage.append(Damage(listed.name, entry.offset, entry.record_size, reason))
-            elif found is not None and found != (entry.kind, entry.object_id) and entry.offset not in known:
-                reason = "the directory names another object than its record"
+            elif found is not None and found != entry and entry.offset not in known:
+                reason = "the directory says something else than the record"
                 report.damage.append(Damage(listed.name, entry.offset, entry.record_size, reason))
                 del report.good[entry.offset]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.errors import FormatError, NameNotFound, StorageError, StorageGone
 from packstore.format.document import Document, DocumentType, decode_document, encode_document
 from packstore.format.pack import Mac
 from packstore.ids import Uid
@@ -66,6 +66,22 @@ def read_doubled(
     if found is None:
         raise min(errors, key=lambda error: (not isinstance(error, FormatError), isinstance(error, NameNotFound)))
     return *found, faults
+
+
+def require_reachable(storage: Storage) -> None:
+    """Tell a file that is missing or unreadable, which is damage, from a disk that is gone, which is not.
+
+    Raises:
+        StorageGone: the repository file cannot be read any more, nor its copy.
+    """
+    for name in (REPOSITORY_NAME, REPOSITORY_NAME + COPY_SUFFIX):
+        try:
+            if storage.read(name):
+                return
+        except StorageError:
+            continue
+    message = f"the repository at {storage.location} is out of reach"
+    raise StorageGone(message, advice="check that its disk is still connected and mounted")
 
 
 def key_uids(storage: Storage) -> Iterator[Uid]:

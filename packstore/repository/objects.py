@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable
 
 from packstore.codec.objectcodec import ObjectCodec
-from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageError, StorageGone
+from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageError
 from packstore.format.record import Kind, RecordHeader
 from packstore.ids import ObjectId
 from packstore.index.objectindex import Location, ObjectIndex
 from packstore.packs.names import pack_name
 from packstore.packs.reader import read_record
-from packstore.repository.documents import COPY_SUFFIX, REPOSITORY_NAME
+from packstore.repository.documents import require_reachable
 from packstore.storage.base import Storage
 
 
@@ -42,6 +42,8 @@ class ObjectReader:
             StorageGone: the whole repository is out of reach.
         """
         plain, fault = self._try(kind, object_id)
+        if plain is None:
+            require_reachable(self._storage)
         for number in range(len(self._recoveries)):
             if plain is not None:
                 break
@@ -62,9 +64,10 @@ class ObjectReader:
             except NameNotFound:
                 continue
             except FormatError as error:
+                self._index.note_damaged(location.pack_id, [location.offset])
                 fault = f"{error.message} (pack {location.pack_id.hex()} at {location.offset})"
             except StorageError as error:
-                self._require_repository(error)
+                require_reachable(self._storage)
                 fault = error.message
         return None, fault
 
@@ -72,16 +75,6 @@ class ObjectReader:
         """Read the record of an object at one location, without opening it."""
         name = pack_name(location.pack_type, location.pack_id)
         return read_record(self._storage, name, location.offset, location.record_size, (kind, object_id))
-
-    def _require_repository(self, error: StorageError) -> None:
-        """Tell a bad sector, which is damage, from an unplugged disk, which is not."""
-        for name in (REPOSITORY_NAME, REPOSITORY_NAME + COPY_SUFFIX):
-            try:
-                if self._storage.read(name):
-                    return
-            except StorageError:
-                continue
-        raise StorageGone(f"the repository at {self._storage.location} is out of reach: {error.message}") from error
 
     def _recover_once(self, number: int) -> None:
         with self._recovering:

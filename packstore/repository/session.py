@@ -16,6 +16,7 @@ from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
 from packstore.ids import ObjectId, PackId
+from packstore.index.objectindex import Location
 from packstore.index.sync import SyncResult
 from packstore.limits import META_PACK_BYTES
 from packstore.packs.names import META_PREFIX, pack_name
@@ -41,6 +42,7 @@ class Session:
         self._intent = publish_intent(self._storage, repository.keyring, repository.runtime, purpose)
         self._prover = Prover(self._storage, repository.owner)
         self._relied: set[tuple[PackType, PackId]] = set()
+        self._existing: dict[PackId, bool] = {}
         self._fresh: dict[tuple[int, ObjectId], None] = {}
         self._own: set[PackId] = set()
         self._adopted: set[PackId] = set()
@@ -83,13 +85,26 @@ class Session:
         """Say whether an object is in the repository, proven by the directory of the pack it is in."""
         if (kind, object_id) in self._fresh:
             return True
-        for location in self._index.locate(kind, object_id):
+        for location in self._index.usable(kind, object_id):
             if location.pack_id in self._intent.condemned_packs:
                 continue
             if self._prover.holds(location.pack_type, location.pack_id, kind, object_id):
                 self._relied.add((location.pack_type, location.pack_id))
                 return True
         return False
+
+    def is_present(self, kind: Kind, object_id: ObjectId) -> bool:
+        """Say whether an object of the base is still there as far as is known: its pack exists, undamaged.
+
+        That it was in the pack was proven when the base was committed; what was lost since is to be stored again.
+        """
+        return any(self._exists(location) for location in self._index.usable(kind, object_id))
+
+    def _exists(self, location: Location) -> bool:
+        if location.pack_id not in self._existing:
+            name = pack_name(location.pack_type, location.pack_id)
+            self._existing[location.pack_id] = self._storage.exists(name)
+        return self._existing[location.pack_id]
 
     def put_block(self, encoded: EncodedObject) -> bool:
         """Append the record of a block; say whether it is new in this session. Nothing is durable yet."""

@@ -43,6 +43,9 @@ class FileSource:
             self._kind = self._kind_of(self._before.st_mode)
             self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        except OSError as error:
+            self.close()
+            raise SourceError(f"{path} cannot be read as a device: {error.strerror}") from error
         except BaseException:
             self.close()
             raise

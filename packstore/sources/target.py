@@ -5,6 +5,7 @@ LVM, or swap. Holes are made to read as zeros, whatever the device held before.
 Before: operations.restore.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -65,6 +66,8 @@ class FileTarget:
             what = "is a block device, and what is on it would be overwritten" if self._device else "exists"
             raise TargetExists(f"{self._path} {what}", advice="restore with --force if that is what you want")
         if not self._device:
+            if holder := _loop_device_of(self._path):
+                raise TargetBusy(f"{self._path} is in use: it is what is behind {holder}", advice="detach it first")
             self._open(os.O_TRUNC)
 
     def _require_writable(self) -> None:
@@ -157,6 +160,16 @@ class FileTarget:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+def _loop_device_of(path: Path) -> str:
+    """Return the loop device that shows a file as a disk; empty if none does."""
+    real = str(path.resolve())
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if backing.read_text(encoding="utf-8", errors="replace").rstrip("\n") == real:
+                return f"/dev/{backing.parts[-3]}"
+    return ""
 
 
 def _mounted_at(path: Path) -> str:

@@ -6,6 +6,7 @@ After: storage.file, storage.memory.
 """
 
 import re
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from packstore.checksum import Buffer
@@ -95,6 +96,9 @@ class Storage(Protocol):
 
     def prepare(self, directories: list[str]) -> None:
         """Make the place and its directories, where a storage has such things."""
+
+    def covers(self, path: Path) -> bool:
+        """Say whether a path of this machine lies inside this place."""
 
     def capacity(self) -> int | None:
         """Return the size of the whole file system in bytes, None if it has no end."""

@@ -184,6 +184,10 @@ class FileStorage:
             for path in sorted({path.parent for path in paths}):
                 self._ops.fsync_directory(path)
 
+    def covers(self, path: Path) -> bool:
+        """Say whether a path lies inside this directory, through links too."""
+        return path.resolve().is_relative_to(self._root.resolve())
+
     def capacity(self) -> int | None:
         """Return the size of the file system in bytes."""
         with _translated(f"cannot look at {self._root}"):

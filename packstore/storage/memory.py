@@ -1,5 +1,7 @@
 """A repository in memory: the reference of the storage contract, and for tests."""
 
+from pathlib import Path
+
 from packstore.checksum import Buffer
 from packstore.errors import NameExists, NameNotFound
 from packstore.storage.base import Hold, Listed, NewFile, check_name
@@ -81,6 +83,10 @@ class MemoryStorage:
     def prepare(self, directories: list[str]) -> None:
         """Do nothing: there are no directories."""
         self.prepared = bool(directories)
+
+    def covers(self, path: Path) -> bool:
+        """Say no: this place has no path."""
+        return path.name in self.files and path.is_relative_to(self.location)
 
     def capacity(self) -> int | None:
         """Return None: there is no end."""

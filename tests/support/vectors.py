@@ -29,7 +29,14 @@ from packstore.format.document import (
     encode_slot,
 )
 from packstore.format.intent import decode_intent, decode_list, encode_intent, encode_list
-from packstore.format.pack import PACK_HEADER, PackType, encode_directory, encode_pack_header, encode_trailer
+from packstore.format.pack import (
+    PACK_HEADER,
+    PackType,
+    encode_directory,
+    encode_pack_header,
+    encode_trailer,
+    entry_of,
+)
 from packstore.format.page import decode_page, encode_page
 from packstore.format.record import Encryption, Kind, RecordHeader, decode_record
 from packstore.format.strictmsgpack import Value, decode, encode
@@ -133,7 +140,7 @@ def _pack(case: Case) -> Result:
     records, rows = [], []
     for entry in seal.entries:
         header, payload = decode_record(case.data[entry.offset :])
-        if not entry.matches(header):
+        if entry != entry_of(header, entry.offset):
             raise FormatError("record", "is not what the directory says")
         plain = raw_codec(ring).decode(header, payload)
         rows.append({"offset": entry.offset, **_record_value(header, plain)})
