@@ -223,3 +223,8 @@ def test_source_that_shrinks(repo: Program, tmp_path: Path) -> None:
     assert process.returncode == 53, err
     assert not repo.json("ls")["versions"]
     repo("check").expect(0)
+
+
+def test_files_that_are_no_files(stored: Program) -> None:
+    """What looks like a file and cannot be sought in would end in a traceback."""
+    stored("backup", "/proc/cpuinfo").refused(50, "/proc/cpuinfo")

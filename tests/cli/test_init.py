@@ -136,3 +136,9 @@ def test_below_a_directory_that_is_missing(program: Program) -> None:
     nowhere = Program(program.home, program.repo / "backup", program.key)
     nowhere("init").refused(11, "is its disk mounted?")
     assert not program.repo.exists()
+
+
+def test_no_encryption_with_a_passphrase_at_hand(program: Program) -> None:
+    """A repository would be made that every later command with the same environment refuses."""
+    program("init", "--no-encryption", "--reserve", "0").refused(2, "--no-encryption")
+    assert not program.repo.exists()

@@ -1,6 +1,7 @@
 """`packstore restore`."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,21 @@ def test_changes_nothing_in_the_repository(stored: Program, tmp_path: Path) -> N
     before = tree_of(stored.repo)
     stored("restore", "disk.img", tmp_path / "out").expect(0)
     assert tree_of(stored.repo) == before
+
+
+@pytest.mark.parametrize("name", ["packstore", "packs/new", "../repository/meta/x"])
+def test_into_the_repository(stored: Program, name: str) -> None:
+    """A mistyped target would overwrite the repository's own files."""
+    before = tree_of(stored.repo)
+    stored("restore", "disk.img", stored.repo / name, "--force").refused(57, "inside the repository")
+    assert tree_of(stored.repo) == before
+
+
+@pytest.mark.root
+def test_onto_what_is_behind_a_loop_device(stored: Program, loop: Callable[..., Path], tmp_path: Path) -> None:
+    """A file system that is mounted by way of a loop device would be overwritten under its users."""
+    image = tmp_path / "image"
+    image.write_bytes(b"p" * 1_048_576)
+    device = loop(image)
+    stored("restore", "disk.img", image, "--force").refused(57, str(device))
+    assert image.read_bytes() == b"p" * 1_048_576
