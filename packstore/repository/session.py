@@ -31,7 +31,7 @@ from packstore.repository.repository import Repository
 class Session:
     """One writer of a repository, from its intent to its commit. Use as a context manager.
 
-    `is_known` may be called from many threads; everything else from one.
+    `is_known` and `is_present` may be called from many threads; everything else from one.
     """
 
     def __init__(self, repository: Repository, purpose: str) -> None:
