@@ -120,7 +120,7 @@ def _report(output: Output, report: CheckReport, percent: float, *, keyless: boo
     }
     output.result(document, _text(report, keyless=keyless))
     if not report.clean:
-        advice = "restore brings back everything else; keep what is there, and do not delete damaged files"
+        advice = "delete nothing: restore brings back the rest, and a backup of an intact source mends what is lost"
         raise DamageError(_verdict(report, keyless=keyless), advice=advice)
 
 
