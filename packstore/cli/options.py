@@ -59,8 +59,9 @@ class Settings:
         def request(_number: int, _frame: FrameType | None) -> None:
             if self.stop.requested:
                 # What is stored survives even a SIGKILL, and threads may be waiting for a disk that does not answer.
-                output.abandon(Interrupted("interrupted at once", advice=advice))
-                os._exit(Interrupted.exit_code)
+                if output.abandon(Interrupted("interrupted at once", advice=advice)):
+                    os._exit(Interrupted.exit_code)
+                return
             output.stopping()
             self.stop.request()
 

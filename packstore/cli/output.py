@@ -7,6 +7,7 @@ wrong stands in the same document as what was found before.
 import io
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TextIO
@@ -27,6 +28,7 @@ class Output:
         self._stream: TextIO | None = sys.stderr if stdout_is_data else sys.stdout
         self._document: dict[str, Any] | None = None
         self._stdout_failed = False
+        self._closing = False
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show must not stop a command
@@ -70,6 +72,7 @@ class Output:
         Raises:
             TargetWriteFailed: standard output takes nothing more, and not because its reader has seen enough.
         """
+        self._closing = True
         document, self._document = self._document, None
         if document is not None:
             self._print(json.dumps(document, indent=2), escaped=False)
@@ -80,11 +83,18 @@ class Output:
         if self.verbosity >= 0:
             _write_raw(2, "\npackstore: stopping when it is safe; Ctrl-C once more stops at once\n")
 
-    def abandon(self, error: PackstoreError) -> None:
-        """Say that the process ends here and now. Safe inside a signal handler."""
+    def abandon(self, error: PackstoreError) -> bool:
+        """Say that the process ends here and now. Safe inside a signal handler.
+
+        Returns False while the document is being printed to somebody who reads it: the process is over in a moment,
+        and one document must not be followed by a second one.
+        """
+        if self._closing and select.select([], [1], [], 0)[1]:
+            return False
         _write_raw(2, (_SHOW_CURSOR if os.isatty(2) else "") + f"\npackstore: {error.message}\n")
         if self.as_json and self._stream is sys.stdout:
             _write_raw(1, json.dumps(self._with_error(error)) + "\n")
+        return True
 
     def _print(self, line: str, *, escaped: bool = True) -> None:
         self._write((_printable(line) if escaped else line) + "\n")
