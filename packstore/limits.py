@@ -40,6 +40,8 @@ MAX_DEVICE_BYTES: Final = 1 << 56
 
 MAX_VERSION_BYTES: Final = 16 * MIB
 MAX_EVENT_BYTES: Final = 1 * MIB
+MAX_LEDGER_BYTES: Final = 16 * MIB
+"""A scrub or damage record: 24 bytes for each pack it names; what does not fit is another record."""
 MAX_UNREADABLE_RANGES: Final = 65_536
 """A source with more unreadable ranges than this is beyond backing up block by block."""
 MAX_VOLUME_NAME_BYTES: Final = 255

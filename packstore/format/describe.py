@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from packstore.errors import FormatError
-from packstore.format import document, intent, pack, page, version
+from packstore.format import checkpoint, document, intent, ledger, pack, page, version
 from packstore.format.layout import Layout
 from packstore.format.pack import Entry
 from packstore.format.record import (
@@ -55,6 +55,9 @@ _PLAINTEXTS: Final = {
     Kind.VERSION: version.VERSION,
     Kind.EVENT: version.EVENT,
     Kind.DIRECTORY: pack.DIRECTORY,
+    Kind.SCRUB: ledger.SCRUB,
+    Kind.DAMAGE: ledger.DAMAGE,
+    Kind.CHECKPOINT: checkpoint.CHECKPOINT,
 }
 _INNER_MAPS: Final = {("slot", "header"): document.SLOT_HEADER}
 _SLICED: Final = {("page", "ids"): OBJECT_ID_BYTES, ("page", "fingerprints"): FINGERPRINT_BYTES}

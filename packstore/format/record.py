@@ -18,6 +18,7 @@ from packstore.limits import (
     MAX_BLOCK_BYTES,
     MAX_DIRECTORY_BYTES,
     MAX_EVENT_BYTES,
+    MAX_LEDGER_BYTES,
     MAX_PAGE_BYTES,
     MAX_VERSION_BYTES,
 )
@@ -33,6 +34,9 @@ class Kind(IntEnum):
     VERSION = 3
     EVENT = 4
     DIRECTORY = 5
+    SCRUB = 6
+    DAMAGE = 7
+    CHECKPOINT = 8
 
 
 class Compression(IntEnum):
@@ -56,6 +60,9 @@ MAX_PLAIN_BYTES: Final = {
     Kind.VERSION: MAX_VERSION_BYTES,
     Kind.EVENT: MAX_EVENT_BYTES,
     Kind.DIRECTORY: MAX_DIRECTORY_BYTES,
+    Kind.SCRUB: MAX_LEDGER_BYTES,
+    Kind.DAMAGE: MAX_LEDGER_BYTES,
+    Kind.CHECKPOINT: MAX_EVENT_BYTES,
 }
 """The largest plaintext of each kind, in bytes; checked before anything is allocated."""
 

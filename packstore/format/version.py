@@ -70,6 +70,7 @@ class EventType(StrEnum):
     TAG = "tag"
     UNTAG = "untag"
     EXPIRE = "expire"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,9 @@ def decode_version(data: bytes) -> Version:
         FormatError: it is not a version, or breaks a limit, or needs a feature unknown here.
     """
     value = decode(data, MAX_VERSION_BYTES)
-    _check_features("version", value)
+    check_features("version", value)
     found = VERSION.check(value)
-    _check_volume(found["volume"])
+    check_volume(found["volume"])
     _check_strings("version", "tags", found["tags"], MAX_TAGS)
     _check_counters(found["statistics"])
     if found["size"] > MAX_DEVICE_BYTES:
@@ -151,7 +152,7 @@ def decode_event(data: bytes) -> Event:
         FormatError: it is not an event, or needs a feature unknown here.
     """
     value = decode(data, MAX_EVENT_BYTES)
-    _check_features("event", value)
+    check_features("event", value)
     found = EVENT.check(value)
     for key in ("versions", "cancels"):
         if any(not isinstance(uid, bytes) or len(uid) != UID_BYTES for uid in found[key]):
@@ -170,7 +171,7 @@ def volume_name_fault(name: str) -> str:
     return ""
 
 
-def _check_volume(name: str) -> None:
+def check_volume(name: str) -> None:
     """Refuse what could leave a directory when mounted; what merely looks odd must stay readable for ever."""
     unsafe = (
         name in {"", ".", ".."} or "/" in name or any(ord(letter) < ord(" ") or letter == "\x7f" for letter in name)
@@ -179,7 +180,7 @@ def _check_volume(name: str) -> None:
         raise FormatError("version", f"{name!r} cannot be the name of a volume")
 
 
-def _check_features(what: str, value: Value) -> None:
+def check_features(what: str, value: Value) -> None:
     """Refuse a record with an unknown feature, before its other keys: a feature may change what they mean."""
     features = MapSchema(what, Key("features", "array")).check(value)["features"]
     _check_strings(what, "features", features, MAX_TAGS)

@@ -6,6 +6,7 @@ ends as `IndexBroken`, and the caller throws the index away.
 """
 
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -132,6 +133,11 @@ class Environment:
                 except lmdb.MapResizedError:
                     self._environment.set_mapsize(0)
 
+    def items(self, table: str, layout: struct.Struct) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return all keys of a table whose values have this layout, with their values."""
+        with self.reading() as transaction:
+            return [(key, unpack(layout, value)) for key, value in transaction.cursor(self.tables[table])]
+
     def bytes_used(self) -> int:
         """Return the size of the file in bytes."""
         return (self.directory / "data.mdb").stat().st_size
@@ -140,6 +146,17 @@ class Environment:
         """Close the environment."""
         if hasattr(self, "_environment"):
             self._environment.close()
+
+
+def unpack(layout: struct.Struct, value: bytes) -> tuple[int, ...]:
+    """Return the numbers of a value.
+
+    Raises:
+        IndexBroken: it has another length.
+    """
+    if len(value) != layout.size:
+        raise IndexBroken("an entry has the wrong length")
+    return layout.unpack(value)
 
 
 def destroy(directory: Path) -> None:

@@ -14,42 +14,63 @@ from typing import Final, NamedTuple
 from packstore.format.pack import Entry, PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId, Uid
-from packstore.index.environment import Environment, IndexBroken, Transaction, destroy
+from packstore.index.environment import Environment, IndexBroken, Transaction, destroy, unpack
+from packstore.index.notes import NOTES, LocalNotes
 
 ORPHAN: Final = PackId(bytes(16))
 """Claims a pack that is known from its own directory only; no directory in `meta/` names it yet."""
 
-_SCHEMA: Final = b"2"
+_SCHEMA: Final = b"3"
 _TABLES: Final = {
-    "info": False,  # schema, repository id, next pack number
-    "objects": True,  # kind, first 16 bytes of the id -> pack number, offset, record size
-    "packs": False,  # pack id -> pack number, type
-    "numbers": False,  # pack number -> pack id
+    "info": False,  # schema, repository id, next record number
+    "objects": True,  # kind, first 16 bytes of the id -> record number, offset, record size
+    "packs": False,  # pack id -> number of its first record, count, type
+    "numbers": False,  # number of a pack's first record -> pack id
+    "directories": True,  # pack id -> object ids of its directory
     "claims": True,  # pack id -> meta packs that carry its directory
     "claimed": True,  # meta pack id -> packs whose directories it carries
     "metas": False,  # meta pack id -> size, damaged
-    "records": False,  # kind, uid, meta pack id -> plaintext of a version or event
-    "scrubbed": False,  # method, pack id -> number of the run that last read it
-    "damaged": False,  # pack id, offset of a record that is not whole (0: no record of the pack is to be relied on)
-    "totals": False,  # method, number of a run -> bytes of packs there were
-}
-_LOCATION: Final = struct.Struct(">III")
-_NUMBER: Final = struct.Struct(">I")
-_PACK: Final = struct.Struct(">IB")
+    "records": False,  # kind, uid, meta pack id -> plaintext of a version, an event and the like
+    "recorded": True,  # meta pack id -> kind, uid of those it holds
+} | NOTES
+_LOCATION: Final = struct.Struct(">QII")
+_NUMBER: Final = struct.Struct(">Q")
+_PACK: Final = struct.Struct(">QIB")
 _META: Final = struct.Struct(">QB")
-_RUN: Final = struct.Struct(">Q")
 _UNCLAIMED: Final = 0
 """Stands for the type of a pack that nothing claims any more; its number is kept, for it may be claimed again."""
 _PREFIX_BYTES: Final = 16
+_FROM_REPOSITORY: Final = (
+    "objects",
+    "packs",
+    "numbers",
+    "directories",
+    "claims",
+    "claimed",
+    "metas",
+    "records",
+    "recorded",
+)
+"""Tables that are made anew from the repository; the others remember what was done here."""
 
 
 class Location(NamedTuple):
-    """Where a record is said to lie: pack, offset and size in bytes."""
+    """Where a record is said to lie: pack, offset and size in bytes; and its number in this index."""
 
     pack_type: PackType
     pack_id: PackId
     offset: int
     record_size: int
+    number: int = 0
+
+
+class KnownPack(NamedTuple):
+    """A pack that is claimed: its records have the numbers from `first`, in the order of their offsets."""
+
+    pack_type: PackType
+    pack_id: PackId
+    first: int
+    records: int
 
 
 class MetaState(NamedTuple):
@@ -78,6 +99,7 @@ class ObjectIndex:
     def _open(self, repository_id: Uid) -> None:
         self._environment = Environment(self.directory, _TABLES)
         self._table = self._environment.tables
+        self.notes = LocalNotes(self._environment)
         try:
             stamp = self._environment.write(lambda transaction: self._stamp(transaction, repository_id))
             _check_stamp(stamp, repository_id)
@@ -100,7 +122,7 @@ class ObjectIndex:
         """Forget all that was read from the repository, in one transaction; readers go on undisturbed."""
 
         def work(transaction: Transaction) -> None:
-            for name in ("objects", "packs", "numbers", "claims", "claimed", "metas", "records"):
+            for name in _FROM_REPOSITORY:
                 transaction.drop(self._table[name], delete=False)
 
         self._environment.write(work)
@@ -120,52 +142,30 @@ class ObjectIndex:
 
     def usable(self, kind: Kind, object_id: ObjectId) -> list[Location]:
         """Return where copies of an object are said to lie, without those that are known to be damaged."""
-        return [location for location in self.locate(kind, object_id) if not self._is_damaged(location)]
-
-    def _is_damaged(self, location: Location) -> bool:
-        keys = [location.pack_id + _NUMBER.pack(offset) for offset in (0, location.offset)]
-        with self._environment.reading() as transaction:
-            return any(transaction.get(key, db=self._table["damaged"]) is not None for key in keys)
-
-    def note_damaged(self, pack_id: PackId, offsets: Iterable[int]) -> None:
-        """Remember records that are not whole, so that nothing new relies on them."""
-
-        def work(transaction: Transaction) -> None:
-            for offset in offsets:
-                transaction.put(pack_id + _NUMBER.pack(offset), b"", db=self._table["damaged"])
-
-        self._environment.write(work)
-
-    def forget_damaged(self, pack_id: PackId) -> None:
-        """Forget what was known of a pack's damage: it is about to be read again."""
-
-        def work(transaction: Transaction) -> None:
-            cursor = transaction.cursor(self._table["damaged"])
-            present = cursor.set_range(pack_id)
-            while present and cursor.key().startswith(pack_id):
-                present = cursor.delete()
-
-        with self._environment.reading() as transaction:
-            cursor = transaction.cursor(self._table["damaged"])
-            if not cursor.set_range(pack_id) or not cursor.key().startswith(pack_id):
-                return
-        self._environment.write(work)
+        return [
+            location
+            for location in self.locate(kind, object_id)
+            if not self.notes.is_damaged(location.pack_id, location.offset)
+        ]
 
     def _location(self, transaction: Transaction, value: bytes) -> Location | None:
-        number, offset, record_size = _unpack(_LOCATION, value)
-        pack_id = transaction.get(_NUMBER.pack(number), db=self._table["numbers"])
-        pack = pack_id and transaction.get(pack_id, db=self._table["packs"])
+        number, offset, record_size = unpack(_LOCATION, value)
+        cursor = transaction.cursor(self._table["numbers"])
+        key = _NUMBER.pack(number)
+        found = (cursor.key() == key or cursor.prev()) if cursor.set_range(key) else cursor.last()
+        pack = found and transaction.get(cursor.value(), db=self._table["packs"])
         if not pack:
             return None
-        _, pack_type = _unpack(_PACK, pack)
-        if pack_type == _UNCLAIMED:
+        first, count, pack_type = unpack(_PACK, pack)
+        if pack_type == _UNCLAIMED or not first <= number < first + count:
             return None
-        return Location(PackType(pack_type), PackId(pack_id), offset, record_size)
+        return Location(PackType(pack_type), PackId(cursor.value()), offset, record_size, number)
 
     def metas(self) -> dict[PackId, MetaState]:
         """Return the meta packs that were applied."""
         return {
-            PackId(meta_id): MetaState(size, bool(damaged)) for meta_id, (size, damaged) in self._items("metas", _META)
+            PackId(meta_id): MetaState(size, bool(damaged))
+            for meta_id, (size, damaged) in self._environment.items("metas", _META)
         }
 
     def meta_state(self, meta_id: PackId) -> MetaState | None:
@@ -174,18 +174,37 @@ class ObjectIndex:
             value = transaction.get(meta_id, db=self._table["metas"])
         if value is None:
             return None
-        size, damaged = _unpack(_META, value)
+        size, damaged = unpack(_META, value)
         return MetaState(size, bool(damaged))
 
     def pack_ids(self, pack_type: PackType) -> set[PackId]:
         """Return the packs of one type that are known."""
-        return {PackId(pack_id) for pack_id, (_, found) in self._items("packs", _PACK) if found == pack_type}
+        return {pack.pack_id for pack in self.packs() if pack.pack_type is pack_type}
+
+    def packs(self) -> list[KnownPack]:
+        """Return the packs that are claimed."""
+        return [
+            KnownPack(PackType(pack_type), PackId(pack_id), first, count)
+            for pack_id, (first, count, pack_type) in self._environment.items("packs", _PACK)
+            if pack_type != _UNCLAIMED
+        ]
+
+    def record_numbers(self) -> int:
+        """Return a number above those of all records."""
+        with self._environment.reading() as transaction:
+            return int(transaction.get(b"next", b"0", db=self._table["info"]))
+
+    def directory_ids(self, pack_id: PackId) -> list[ObjectId]:
+        """Return the ids of the directory objects in `meta/` that speak about a pack."""
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["directories"])
+            return [ObjectId(value) for value in cursor.iternext_dup()] if cursor.set_key(pack_id) else []
 
     def is_known(self, pack_id: PackId) -> bool:
         """Say whether a pack is claimed by anything."""
         with self._environment.reading() as transaction:
             pack = transaction.get(pack_id, db=self._table["packs"])
-        return pack is not None and _unpack(_PACK, pack)[1] != _UNCLAIMED
+        return pack is not None and unpack(_PACK, pack)[2] != _UNCLAIMED
 
     def is_named(self, pack_id: PackId) -> bool:
         """Say whether a meta pack carries the directory of a pack."""
@@ -201,7 +220,7 @@ class ObjectIndex:
             return [PackId(key) for key, _ in first if cursor.set_key(key) and cursor.count() == 1]
 
     def records(self, kind: Kind) -> Iterator[bytes]:
-        """Yield the plaintext of every version or event, once."""
+        """Yield the plaintext of every version, event or other record of a kind, once."""
         with self._environment.reading() as transaction:
             cursor = transaction.cursor(self._table["records"])
             prefix = bytes([kind])
@@ -249,16 +268,17 @@ class ObjectIndex:
         for pack_id in packs:
             transaction.delete(pack_id, meta_id, db=self._table["claims"])
             if transaction.get(pack_id, db=self._table["claims"]) is None:
-                number, _ = _unpack(_PACK, transaction.get(pack_id, db=self._table["packs"]))
-                transaction.put(pack_id, _PACK.pack(number, _UNCLAIMED), db=self._table["packs"])
+                first, count, _ = unpack(_PACK, transaction.get(pack_id, db=self._table["packs"]))
+                transaction.put(pack_id, _PACK.pack(first, count, _UNCLAIMED), db=self._table["packs"])
         transaction.delete(meta_id, db=self._table["claimed"])
         transaction.delete(meta_id, db=self._table["metas"])
         self._drop_records(transaction, meta_id)
 
     def _drop_records(self, transaction: Transaction, meta_id: PackId) -> None:
-        cursor = transaction.cursor(self._table["records"])
-        for key in [key for key in cursor.iternext(values=False) if key.endswith(meta_id)]:
-            transaction.delete(key, db=self._table["records"])
+        cursor = transaction.cursor(self._table["recorded"])
+        for key in list(cursor.iternext_dup()) if cursor.set_key(meta_id) else []:
+            transaction.delete(key + meta_id, db=self._table["records"])
+        transaction.delete(meta_id, db=self._table["recorded"])
 
     def _claim(
         self,
@@ -267,54 +287,39 @@ class ObjectIndex:
         pack_type: PackType,
         pack_id: PackId,
         entries: Iterable[Entry],
+        directory_id: ObjectId | None = None,
     ) -> None:
+        if directory_id is not None:
+            transaction.put(pack_id, directory_id, db=self._table["directories"])
         known = transaction.get(pack_id, db=self._table["packs"])
         transaction.put(pack_id, meta_id, db=self._table["claims"])
         transaction.put(meta_id, pack_id, db=self._table["claimed"])
-        number, claimed_type = _unpack(_PACK, known) if known else (self._next_number(transaction), _UNCLAIMED)
+        first, count, claimed_type = unpack(_PACK, known) if known else (0, -1, _UNCLAIMED)
         if claimed_type != _UNCLAIMED:
             return
-        transaction.put(pack_id, _PACK.pack(number, pack_type), db=self._table["packs"])
-        transaction.put(_NUMBER.pack(number), pack_id, db=self._table["numbers"])
+        ordered = sorted(entries, key=lambda entry: entry.offset)
+        if count != len(ordered):
+            # Claimed anew with another directory (after damage): what the old numbers say is out of range for ever.
+            first = self._take_numbers(transaction, len(ordered))
+        transaction.put(pack_id, _PACK.pack(first, len(ordered), pack_type), db=self._table["packs"])
+        transaction.put(_NUMBER.pack(first), pack_id, db=self._table["numbers"])
         rows = sorted(
             (_object_key(entry.kind, entry.object_id), _LOCATION.pack(number, entry.offset, entry.record_size))
-            for entry in entries
+            for number, entry in enumerate(ordered, first)
         )
         transaction.cursor(self._table["objects"]).putmulti(rows)
 
-    def _next_number(self, transaction: Transaction) -> int:
+    def _take_numbers(self, transaction: Transaction, count: int) -> int:
+        """Return the first of as many new numbers as a pack has records; one at least, so that packs differ."""
         info = self._table["info"]
-        number = int(transaction.get(b"next", b"1", db=info))
-        transaction.put(b"next", str(number + 1).encode(), db=info)
-        return number
+        first = int(transaction.get(b"next", b"1", db=info))
+        transaction.put(b"next", str(first + max(count, 1)).encode(), db=info)
+        return first
 
     def put_record(self, transaction: Transaction, meta_id: PackId, kind: Kind, uid: Uid, plain: bytes) -> None:
-        """Keep the plaintext of a version or event that a meta pack holds."""
+        """Keep the plaintext of a version, an event or the like that a meta pack holds."""
         transaction.put(bytes([kind]) + uid + meta_id, plain, db=self._table["records"])
-
-    def scrub_runs(self, method: str) -> dict[PackId, int]:
-        """Return the run in which each pack was last read by a check of this method."""
-        prefix = method.encode()
-        return {PackId(key[1:]): run for key, (run,) in self._items("scrubbed", _RUN) if key[:1] == prefix}
-
-    def note_scrubbed(self, method: str, runs: dict[PackId, int]) -> None:
-        """Remember in which run a check of this method has last read each of these packs."""
-
-        def work(transaction: Transaction) -> None:
-            for pack_id, run in runs.items():
-                transaction.put(method.encode() + pack_id, _RUN.pack(run), db=self._table["scrubbed"])
-
-        self._environment.write(work)
-
-    def scrub_totals(self, method: str) -> list[int]:
-        """Return how many bytes of packs there were at each check of this method, the latest last."""
-        prefix = method.encode()
-        return [total for key, (total,) in self._items("totals", _RUN) if key[:1] == prefix]
-
-    def note_scrub_total(self, method: str, run: int, total: int) -> None:
-        """Remember how many bytes of packs there were at run number `run`, counted from 1."""
-        key = method.encode() + _RUN.pack(run)
-        self._environment.write(lambda transaction: transaction.put(key, _RUN.pack(total), db=self._table["totals"]))
+        transaction.put(meta_id, bytes([kind]) + uid, db=self._table["recorded"])
 
     def statistics(self) -> dict[str, int]:
         """Return how many entries each table has, and the size of the file in bytes."""
@@ -323,10 +328,6 @@ class ObjectIndex:
         return {name: counts[name] for name in ("objects", "packs", "metas", "records")} | {
             "bytes": self._environment.bytes_used()
         }
-
-    def _items(self, table: str, layout: struct.Struct) -> list[tuple[bytes, tuple[int, ...]]]:
-        with self._environment.reading() as transaction:
-            return [(key, _unpack(layout, value)) for key, value in transaction.cursor(self._table[table])]
 
 
 class MetaTransaction:
@@ -338,21 +339,17 @@ class MetaTransaction:
         self._meta_id = meta_id
         self.damaged = False
 
-    def claim(self, pack_type: PackType, pack_id: PackId, entries: Iterable[Entry]) -> None:
-        """Say that the meta pack carries this pack's directory."""
-        self._index._claim(self._transaction, self._meta_id, pack_type, pack_id, entries)  # noqa: SLF001
+    def claim(
+        self, pack_type: PackType, pack_id: PackId, entries: Iterable[Entry], directory_id: ObjectId | None = None
+    ) -> None:
+        """Say that the meta pack carries this pack's directory, as the object `directory_id`."""
+        self._index._claim(self._transaction, self._meta_id, pack_type, pack_id, entries, directory_id)  # noqa: SLF001
 
     def record(self, kind: Kind, uid: Uid, plain: bytes) -> None:
-        """Say that the meta pack holds this version or event."""
+        """Say that the meta pack holds this version, event or the like."""
         self._index.put_record(self._transaction, self._meta_id, kind, uid, plain)
 
 
 def _check_stamp(stamp: tuple[bytes, bytes], repository_id: Uid) -> None:
     if stamp != (_SCHEMA, repository_id):
         raise IndexBroken("it is another repository's, or of another packstore")
-
-
-def _unpack(layout: struct.Struct, value: bytes) -> tuple[int, ...]:
-    if len(value) != layout.size:
-        raise IndexBroken("an entry has the wrong length")
-    return layout.unpack(value)

@@ -11,10 +11,12 @@ from typing import Final
 
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.format.checkpoint import decode_checkpoint
+from packstore.format.ledger import decode_damage, decode_scrub
 from packstore.format.pack import PACK_HEADER, Entry, PackType, decode_directory, entry_of
 from packstore.format.record import Kind, RecordHeader
 from packstore.format.version import decode_event, decode_version
-from packstore.ids import PackId
+from packstore.ids import PackId, Uid
 from packstore.index.objectindex import MetaState, MetaTransaction, ObjectIndex
 from packstore.packs.names import META_PREFIX, list_packs
 from packstore.packs.reader import Owner, check_place, is_strange, read_record, read_seal
@@ -22,7 +24,15 @@ from packstore.packs.scanner import PackWindow, Scanned, scan_records
 from packstore.progress import Progress
 from packstore.storage.base import Listed, Storage
 
-_READ: Final = frozenset({Kind.DIRECTORY, Kind.VERSION, Kind.EVENT})
+_IDENTITIES: Final[dict[Kind, Callable[[bytes], Uid]]] = {
+    Kind.VERSION: lambda plain: decode_version(plain).uid,
+    Kind.EVENT: lambda plain: decode_event(plain).id,
+    Kind.SCRUB: lambda plain: decode_scrub(plain).id,
+    Kind.DAMAGE: lambda plain: decode_damage(plain).id,
+    Kind.CHECKPOINT: lambda plain: decode_checkpoint(plain).id,
+}
+"""How to decode the records that the index keeps whole, each to its identity."""
+_READ: Final = frozenset({Kind.DIRECTORY, *_IDENTITIES})
 """What is read of a meta pack; pages are found by their place, and what is unknown is passed over."""
 
 
@@ -143,11 +153,9 @@ class IndexSync:
         plain = self._codec.decode(header, payload)
         if header.kind is Kind.DIRECTORY:
             pack_id, entries = decode_directory(plain)
-            meta.claim(PackType.BLOCKS, pack_id, entries)
-        elif header.kind is Kind.VERSION:
-            meta.record(Kind.VERSION, decode_version(plain).uid, plain)
-        elif header.kind is Kind.EVENT:
-            meta.record(Kind.EVENT, decode_event(plain).id, plain)
+            meta.claim(PackType.BLOCKS, pack_id, entries, header.object_id)
+        elif header.kind in _IDENTITIES:
+            meta.record(header.kind, _IDENTITIES[header.kind](plain), plain)
 
     def adopt_orphans(self, result: SyncResult, skip: Callable[[PackId], bool] = lambda _: False) -> None:
         """Take in, by their own directories, the block packs that nothing in `meta/` names."""

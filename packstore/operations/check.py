@@ -154,15 +154,15 @@ def _check_packs(
     by_id = {pack_id: (pack_type, listed) for (pack_type, pack_id), listed in packs.items()}
     report.packs_total = len(by_id)
     report.bytes_total = sum(listed.size for _, listed in by_id.values())
-    ledger = index.scrub_runs(method)
-    totals = index.scrub_totals(method)
+    ledger = index.notes.scrub_runs(method)
+    totals = index.notes.scrub_totals(method)
     run = 1 + len(totals)
     appeared = {pack_id: run - 1 for pack_id in by_id if pack_id not in ledger}
     candidates = [
         Candidate(pack_id, listed.size, ledger.get(pack_id, run - 1)) for pack_id, (_, listed) in by_id.items()
     ]
     chosen = sorted(by_id) if percent >= _WHOLE else plan_scrub(candidates, percent, totals)
-    index.note_scrubbed(method, appeared)
+    index.notes.note_scrubbed(method, appeared)
     progress.start("checking packs", sum(by_id[pack_id][1].size for pack_id in chosen))
     reports: dict[PackId, PackReport] = {}
     for pack_id in chosen:
@@ -170,16 +170,16 @@ def _check_packs(
         found = checker.check(pack_type, pack_id, listed)
         if found.damage:
             require_reachable(storage)
-        index.forget_damaged(pack_id)
-        index.note_damaged(pack_id, found.bad)
+        index.notes.forget_damaged(pack_id)
+        index.notes.note_damaged(pack_id, found.bad)
         report.packs_checked += 1
         report.bytes_checked += found.bytes_read
         report.records += found.records
         report.damage += found.damage
         if found.damage:
             reports[pack_id] = found
-        index.note_scrubbed(method, {pack_id: run})
-    index.note_scrub_total(method, run, report.bytes_total)
+        index.notes.note_scrubbed(method, {pack_id: run})
+    index.notes.note_scrub_total(method, run, report.bytes_total)
     progress.finish()
     return reports
 

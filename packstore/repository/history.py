@@ -28,6 +28,7 @@ class VersionState:
     tags: set[str] = field(default_factory=set)
     removed: bool = False
     protected: bool = False
+    gone: bool = False
     expires: str | None = None
 
     @property
@@ -63,14 +64,18 @@ def _state(version: Version, events: list[Event]) -> VersionState:
         return [event for event in events if event.type == given and event.id not in cancelled]
 
     protected = bool(standing(EventType.PROTECT, EventType.UNPROTECT))
+    undeletes = {event.id for event in events if event.type == EventType.UNDELETE}
+    # Collected somewhere; but not by whoever had heard of an undelete that was published elsewhere.
+    gone = any(event.type == EventType.GONE and undeletes <= set(event.cancels) for event in events)
     taken = {event.value for event in events if event.type == EventType.UNTAG and event.value}
     given = {event.value for event in standing(EventType.TAG, EventType.UNTAG) if event.value}
     expires = [(event.counter, event.id, event.value) for event in events if event.type == EventType.EXPIRE]
     return VersionState(
         version=version,
         tags=set(version.tags) - taken | given,
-        removed=bool(standing(EventType.REMOVE, EventType.UNDELETE)) and not protected,
+        removed=(gone or bool(standing(EventType.REMOVE, EventType.UNDELETE))) and not protected,
         protected=protected,
+        gone=gone and not protected,
         expires=max(expires)[2] if expires else None,
     )
 

@@ -64,7 +64,7 @@ class ObjectReader:
             except NameNotFound:
                 continue
             except FormatError as error:
-                self._index.note_damaged(location.pack_id, [location.offset])
+                self._index.notes.note_damaged(location.pack_id, [location.offset])
                 fault = f"{error.message} (pack {location.pack_id.hex()} at {location.offset})"
             except StorageError as error:
                 require_reachable(self._storage)

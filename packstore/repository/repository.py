@@ -4,7 +4,7 @@ Before: repository.opening, index.sync. After: operations.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +14,12 @@ from packstore.codec.keyring import Keyring
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.stages import Stages
 from packstore.errors import FormatError, UnsupportedFormat
+from packstore.format.checkpoint import Checkpoint, decode_checkpoint
 from packstore.format.document import RepositoryFile
+from packstore.format.ledger import Damage, Scrub, decode_damage, decode_scrub
 from packstore.format.record import Kind
-from packstore.format.version import Event, Version, decode_event, decode_version
-from packstore.ids import ObjectId
+from packstore.format.version import Event, EventType, Version, decode_event, decode_version
+from packstore.ids import ObjectId, Uid
 from packstore.index.environment import IndexBroken, destroy
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.sync import IndexSync, SyncResult
@@ -30,7 +32,7 @@ from packstore.repository.runtime import Runtime
 from packstore.repository.tree import TreeReader
 from packstore.storage.base import Storage
 
-Record = TypeVar("Record", Version, Event)
+Record = TypeVar("Record", Version, Event, Scrub, Damage, Checkpoint)
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,24 @@ class Repository:
         """Return every version with what its events make of it, the oldest first."""
         return fold(self._records(Kind.VERSION, decode_version), self._records(Kind.EVENT, decode_event))
 
+    def scrubs(self) -> list[Scrub]:
+        """Return what checks have recorded of the packs they read."""
+        return list(self._records(Kind.SCRUB, decode_scrub))
+
+    def damages(self) -> list[Damage]:
+        """Return what checks have recorded of damage, in the order in which it counts."""
+        return sorted(self._records(Kind.DAMAGE, decode_damage), key=lambda damage: (damage.counter, damage.id))
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return how far unfinished backups have come."""
+        return list(self._records(Kind.CHECKPOINT, decode_checkpoint))
+
+    def events(self) -> list[Event]:
+        """Return all events."""
+        return list(self._records(Kind.EVENT, decode_event))
+
     def _records(self, kind: Kind, decode: Callable[[bytes], Record]) -> Iterator[Record]:
-        """Yield the versions or events that this program understands; of the others it warns."""
+        """Yield the records that this program understands; of the others it warns."""
         for plain in self.index.records(kind):
             try:
                 yield decode(plain)
@@ -146,9 +164,27 @@ class Repository:
 
     def next_counter(self) -> int:
         """Return one more than the highest counter there is: what "later" means in a repository."""
-        versions = (version.counter for version in self._records(Kind.VERSION, decode_version))
-        events = (event.counter for event in self._records(Kind.EVENT, decode_event))
-        return 1 + max(max(versions, default=0), max(events, default=0))
+        counters = [version.counter for version in self._records(Kind.VERSION, decode_version)]
+        counters += [event.counter for event in self.events()]
+        counters += [damage.counter for damage in self.damages()]
+        counters += [checkpoint.counter for checkpoint in self.checkpoints()]
+        return 1 + max(counters, default=0)
+
+    def new_event(
+        self, event_type: EventType, versions: list[Uid], *, cancels: Sequence[Uid] = (), value: str | None = None
+    ) -> Event:
+        """Make an event about versions, later than all there is; it is not published."""
+        return Event(
+            id=self.runtime.new_uid(),
+            type=event_type,
+            date_ms=self.runtime.now_ms(),
+            counter=self.next_counter(),
+            versions=versions,
+            cancels=list(cancels),
+            value=value,
+            program=self.runtime.program,
+            host=self.runtime.hostname,
+        )
 
     def read_object(self, kind: Kind, object_id: ObjectId) -> bytes:
         """Return the plaintext of an object. Raises ObjectMissing, ObjectCorrupt, StorageGone."""

@@ -72,6 +72,8 @@ class Session:
     def _take_over(self) -> None:
         """Take in what dead writers have stored, and sweep what they had not finished."""
         unfinished = self._storage.unfinished("packs") + self._storage.unfinished(META_PREFIX)
+        # Read before the intent stood, the index may speak of what has been collected since.
+        self._repository.refresh(NullProgress())
         others = other_writers(self._storage, self._intent, self._repository.runtime.process)
         if others.dead:
             self._repository.sync.adopt_orphans(SyncResult())
@@ -125,6 +127,12 @@ class Session:
         object_id = self._repository.keyring.object_id(plain)
         if not self.is_known(kind, object_id):
             self._append_meta(kind, object_id, plain)
+        return object_id
+
+    def put_record(self, kind: Kind, plain: bytes) -> ObjectId:
+        """Append a version, an event or another record that no other one equals; return its id."""
+        object_id = self._repository.keyring.object_id(plain)
+        self._append_meta(kind, object_id, plain)
         return object_id
 
     def put_page(self, plain: bytes) -> ObjectId:
@@ -192,14 +200,33 @@ class Session:
             DeclaredDead: somebody took this writer for dead; the version was taken back.
         """
         self.flush()
-        plain = encode_version(version)
-        self._append_meta(Kind.VERSION, self._repository.keyring.object_id(plain), plain)
+        self.put_record(Kind.VERSION, encode_version(version))
         self._prove_packs()
         self._seal_meta()
+        reason = "the writer had been declared dead"
+        self._fence([self._repository.new_event(EventType.REMOVE, [version.uid], value=reason)])
+
+    def publish(self, events: list[Event], undo: list[Event]) -> None:
+        """Publish events; `undo` are those that take them back.
+
+        Raises:
+            StorageError: they may or may not be there, all or none of them.
+            DeclaredDead: somebody took this writer for dead; `undo` was published too.
+        """
+        for event in events:
+            self.put_record(Kind.EVENT, encode_event(event))
+        self.flush()
+        self._seal_meta()
+        self._fence(undo)
+
+    def _fence(self, undo: list[Event]) -> None:
+        """End the session, unless somebody has declared it dead: then garbage may have been collected meanwhile."""
         if not self._intent.stands():
-            self._take_back(version)
+            for event in undo:
+                self.put_record(Kind.EVENT, encode_event(event))
+            self._seal_meta()
             raise DeclaredDead(
-                "another process took this backup for dead, so what it had committed was taken back",
+                "another process took this one for dead, so what it had committed was taken back",
                 advice="run it again: nothing that is stored is stored again",
             )
         self._finish()
@@ -238,23 +265,6 @@ class Session:
         """
         for pack_type, pack_id in self._relied:
             self._storage.size(pack_name(pack_type, pack_id))
-
-    def _take_back(self, version: Version) -> None:
-        runtime = self._repository.runtime
-        event = Event(
-            id=runtime.new_uid(),
-            type=EventType.REMOVE,
-            date_ms=runtime.now_ms(),
-            counter=version.counter + 1,
-            versions=[version.uid],
-            cancels=[],
-            value="the writer had been declared dead",
-            program=runtime.program,
-            host=runtime.hostname,
-        )
-        plain = encode_event(event)
-        self._append_meta(Kind.EVENT, self._repository.keyring.object_id(plain), plain)
-        self._seal_meta()
 
     def _finish(self) -> None:
         try:

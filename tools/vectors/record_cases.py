@@ -107,7 +107,7 @@ def _impossible_header() -> Iterator[Case]:
         comment = f"{name} is not zero."
         yield _bad(f"{name}_nonzero", "unsupported", "6.1", comment, rechecked(patch(record, at, b"\x01")))
     for name, section, at, unknown in (
-        ("kind", "6.2", 8, (0, 6)),
+        ("kind", "6.2", 8, (0, 9)),
         ("compression", "6.3", 9, (2,)),
         ("encryption", "6.5", 10, (3,)),
     ):
