@@ -18,11 +18,13 @@ from packstore.errors import Interrupted, PackstoreError, UsageError
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
     "check": "Verify what is stored, and say what damage means for each version.",
+    "hold": "Keep everything from being deleted while a command runs.",
     "index": "Look at the index, a local cache, or make it anew.",
     "init": "Make a repository.",
     "ls": "List versions.",
     "restore": "Write a version to a file, a device or standard output.",
     "show": "Show all there is to know about a version.",
+    "status": "Show who is writing, holding or collecting garbage.",
 }
 
 
@@ -80,9 +82,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str], settings: Settings) -> int:
     try:
-        group.main(args=arguments, prog_name="packstore", standalone_mode=False, obj=settings)
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        code = group.main(args=arguments, prog_name="packstore", standalone_mode=False, obj=settings)
     except click.ClickException as error:
         settings.json = settings.json or "--json" in arguments  # it may stand behind what was wrong
         settings.output().fail(_usage_error(error))
@@ -100,7 +100,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
         advice = "this is a mistake in packstore; -v shows where it happened"
         settings.output().fail(PackstoreError(message, advice=advice))
         return PackstoreError.exit_code
-    return 0
+    return code if isinstance(code, int) else 0  # what a command ended with by click's Exit
 
 
 def _usage_error(error: click.ClickException) -> UsageError:

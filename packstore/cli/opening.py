@@ -10,8 +10,10 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.options import Settings
 from packstore.cli.output import Output
 from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec
+from packstore.codec.keyring import Keyring
 from packstore.errors import IndexUnusable, UsageError
 from packstore.index.environment import IndexBroken
+from packstore.repository.opening import read_repository_file, unlock
 from packstore.repository.repository import OpenOptions, Repository
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
@@ -54,6 +56,19 @@ def index_root(settings: Settings) -> Path:
     except RuntimeError:
         message = "there is no home directory to keep the index in"
         raise IndexUnusable(message, advice="name a place with --index-dir or PACKSTORE_INDEX_DIR") from None
+
+
+def open_keys(settings: Settings) -> tuple[Storage, Keyring]:
+    """Return the storage and its keys: enough for what needs no index.
+
+    Raises:
+        RepositoryError: there is no repository.
+        KeyUnavailable: no key, or a wrong one.
+    """
+    storage = find_storage(settings)
+    secrets = find_credentials(settings)
+    opened = read_repository_file(storage)
+    return storage, unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from packstore.repository.runtime import ProcessIdentity, Runtime, process_start
 from packstore.storage.base import Hold, Storage
 
 _LIST_NAME: Final = re.compile(rf"{GC_PREFIX}/list-[0-9a-f]{{32}}")
-_INTENT_PREFIX: Final = f"{GC_PREFIX}/intent-"
+INTENT_PREFIX: Final = f"{GC_PREFIX}/intent-"
 
 
 @dataclass
@@ -56,14 +56,12 @@ def publish_intent(storage: Storage, keyring: Keyring, runtime: Runtime, purpose
         FormatError: a list cannot be read, so it cannot be honoured.
     """
     while True:
-        names = _lists(storage)
-        lists = [_read_list(storage, keyring, name) for name in names]
-        intent = _make_intent([found.id for found in lists], runtime, purpose)
-        name = intent_name(intent.id)
-        hold = storage.hold(name, encode_document(DocumentType.INTENT, encode_intent(intent), keyring.keys_mac))
-        published = WriterIntent(storage, name, hold)
+        names = list_names(storage)
+        lists = [read_list(storage, keyring, name) for name in names]
+        honours = [found.id for found in lists]
+        published = _publish(storage, keyring, runtime, purpose, IntentRole.WRITER, honours)
         try:
-            if not _lists(storage) - names:
+            if not list_names(storage) - names:
                 published.condemned_packs.update(pack for found in lists for pack in found.packs)
                 published.condemned_versions.update(uid for found in lists for uid in found.versions)
                 return published
@@ -73,15 +71,41 @@ def publish_intent(storage: Storage, keyring: Keyring, runtime: Runtime, purpose
         published.withdraw()
 
 
-def _lists(storage: Storage) -> set[str]:
+def publish_notice(
+    storage: Storage, keyring: Keyring, runtime: Runtime, purpose: str, role: IntentRole
+) -> WriterIntent:
+    """Publish an intent that honours nothing: a hold, or a collector's notice.
+
+    Raises:
+        StorageError: the storage cannot be written.
+    """
+    return _publish(storage, keyring, runtime, purpose, role, [])
+
+
+def _publish(
+    storage: Storage, keyring: Keyring, runtime: Runtime, purpose: str, role: IntentRole, honours: list[Uid]
+) -> WriterIntent:
+    intent = _make_intent(honours, runtime, purpose, role)
+    name = intent_name(intent.id)
+    hold = storage.hold(name, encode_document(DocumentType.INTENT, encode_intent(intent), keyring.keys_mac))
+    return WriterIntent(storage, name, hold)
+
+
+def list_names(storage: Storage) -> set[str]:
+    """Return the names of all lists."""
     return {listed.name for listed in storage.list_files(GC_PREFIX) if _LIST_NAME.fullmatch(listed.name)}
 
 
-def _read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
+def read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
+    """Read a list; an empty one if it was finished by its collector since it was listed.
+
+    Raises:
+        FormatError: it cannot be read, or is forged.
+    """
     try:
         document = decode_document(storage.read(name), DocumentType.LIST)
     except NameNotFound:
-        return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])  # finished by its collector since the listing
+        return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])
     if not check_document_mac(document, keyring.pack_mac):
         raise FormatError(name, "its MAC is wrong: it is forged", failure="bad-mac")
     found = decode_list(document.body)
@@ -90,7 +114,7 @@ def _read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
     return found
 
 
-def _make_intent(honours: list[Uid], runtime: Runtime, purpose: str) -> Intent:
+def _make_intent(honours: list[Uid], runtime: Runtime, purpose: str, role: IntentRole) -> Intent:
     process = runtime.process
     return Intent(
         id=runtime.new_uid(),
@@ -101,7 +125,7 @@ def _make_intent(honours: list[Uid], runtime: Runtime, purpose: str) -> Intent:
         pid_namespace=process.pid_namespace,
         pid=process.pid,
         process_start=process.start,
-        role=IntentRole.WRITER,
+        role=role,
         purpose=purpose,
         date_ms=runtime.now_ms(),
     )
@@ -119,15 +143,15 @@ def other_writers(storage: Storage, own: WriterIntent, process: ProcessIdentity)
     """Look at everybody else's intent."""
     found = OtherWriters()
     for listed in storage.list_files(GC_PREFIX):
-        if listed.name.startswith(_INTENT_PREFIX) and listed.name != own.name:
-            if _is_dead(storage, listed.name, process):
+        if listed.name.startswith(INTENT_PREFIX) and listed.name != own.name:
+            if is_dead(storage, listed.name, process):
                 found.dead.append(listed.name)
             else:
                 found.alive += 1
     return found
 
 
-def _is_dead(storage: Storage, name: str, process: ProcessIdentity) -> bool:
+def is_dead(storage: Storage, name: str, process: ProcessIdentity) -> bool:
     """Say whether a writer is surely dead. Wrong guesses cost work and no data: it looks for its intent."""
     try:
         held = storage.is_held(name)

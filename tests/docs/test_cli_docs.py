@@ -19,6 +19,8 @@ CONTRACT = {
     "ls": set(),
     "show": set(),
     "check": {"--percent", "--keyless"},
+    "hold": set(),
+    "status": {"--declare-dead"},
     "index": set(),
     "index rebuild": set(),
     "index status": set(),

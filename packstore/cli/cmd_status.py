@@ -1,0 +1,87 @@
+"""`packstore status`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from packstore.cli.opening import open_keys
+from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.output import counted, table
+from packstore.cli.versions import iso_date
+from packstore.operations.hold import declare_dead, describe
+from packstore.repository.coordination import INTENT_PREFIX
+from packstore.repository.notices import Notice, Survey, survey
+from packstore.repository.runtime import Runtime
+
+
+@click.command()
+@click.option("--declare-dead", "dead", metavar="ID", help="Take the process that announced itself as ID for dead.")
+@common_options
+@pass_settings
+def command(settings: Settings, dead: str | None) -> None:
+    """Show who is writing, holding or collecting garbage, and what is condemned.
+
+    A process that was killed is noticed by itself where that can be proven: on a local disk, or on the same machine.
+    Any other is taken for dead only by --declare-dead. If it was alive it notices, and starts over: work is lost, and
+    no data.
+
+    \b
+    Examples:
+      packstore -r REPO status
+      packstore -r REPO status --declare-dead 3fa94c01
+    """  # noqa: D301
+    output = settings.output()
+    storage, keyring = open_keys(settings)
+    runtime = Runtime()
+    if dead is not None:
+        gone = declare_dead(storage, keyring, runtime, dead)
+        output.result({"declared_dead": _document(gone)}, [f"{describe(gone)} is taken for dead"])
+        return
+    found = survey(storage, keyring, runtime.process)
+    ripe = found.ripe()
+    document = {
+        "notices": [_document(notice) for notice in found.notices],
+        "lists": [
+            {
+                "id": list_id.hex(),
+                "packs": len(condemned.packs),
+                "versions": len(condemned.versions),
+                "ripe": list_id in ripe,
+            }
+            for list_id, condemned in found.lists.items()
+        ],
+    }
+    output.result(document, _text(found))
+
+
+def _document(notice: Notice) -> dict[str, Any]:
+    intent = notice.intent
+    return {
+        "id": notice.name.removeprefix(INTENT_PREFIX),
+        "role": intent.role.name.lower() if intent else None,
+        "purpose": intent.purpose if intent else None,
+        "host": intent.host if intent else None,
+        "pid": intent.pid if intent else None,
+        "since": iso_date(datetime.fromtimestamp(intent.date_ms / 1000, UTC)) if intent else None,
+        "dead": notice.dead,
+        "holds_all": notice.holds_all,
+    }
+
+
+def _text(found: Survey) -> list[str]:
+    lines = ["nobody is writing, holding or collecting garbage"]
+    if found.notices:
+        rows = [
+            (shown["id"][:8], shown["since"] or "?", "dead" if shown["dead"] else "running", describe(notice))
+            for notice, shown in ((notice, _document(notice)) for notice in found.notices)
+        ]
+        lines = table(("ID", "SINCE", "STATE", "WHAT"), rows)
+    ripe = found.ripe()
+    for list_id, condemned in found.lists.items():
+        what = "the next `packstore gc` deletes them" if list_id in ripe else "waiting for those above to end"
+        lines.append(
+            f"condemned: {counted(len(condemned.packs), 'pack')} and what only "
+            f"{counted(len(condemned.versions), 'removed version')} needed; {what}"
+        )
+    return lines
