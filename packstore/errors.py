@@ -37,6 +37,9 @@
     │   ├── TargetBusy                57
     │   ├── TargetTooSmall            58
     │   └── TargetWriteFailed         59
+    ├── CollectionError               70
+    │   ├── CollectionRefused         71
+    │   └── CollectorBusy             72
     └── Interrupted                  130
 
 Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
@@ -281,6 +284,24 @@ class TargetWriteFailed(TargetError):
     """Writing to the target failed; what is there is incomplete."""
 
     exit_code = 59
+
+
+class CollectionError(PackstoreError):
+    """Garbage cannot be collected."""
+
+    exit_code = 70
+
+
+class CollectionRefused(CollectionError):
+    """Something that might be needed could not be read or understood; nothing was deleted."""
+
+    exit_code = 71
+
+
+class CollectorBusy(CollectionError):
+    """Another process is collecting garbage in this repository."""
+
+    exit_code = 72
 
 
 class Interrupted(PackstoreError):

@@ -18,6 +18,7 @@ from packstore.errors import Interrupted, PackstoreError, UsageError
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
     "check": "Verify what is stored, and say what damage means for each version.",
+    "gc": "Free the space that only removed versions need.",
     "hold": "Keep everything from being deleted while a command runs.",
     "index": "Look at the index, a local cache, or make it anew.",
     "init": "Make a repository.",

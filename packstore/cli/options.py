@@ -131,3 +131,21 @@ def parse_size(_context: click.Context, _parameter: click.Parameter, value: str 
     if not match or len(match[1]) > _MAX_DIGITS:
         raise click.BadParameter(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes")
     return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
+
+
+_DURATION: Final = re.compile(r"(\d{1,9})\s*([smhdw])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """Turn 90s, 30m, 2h, 14d or 2w into seconds; the callback of an option.
+
+    Raises:
+        click.BadParameter: it is no duration.
+    """
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value.strip())
+    if not match:
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 30m, 2h, 14d or 2w")
+    return float(int(match[1]) * _SECONDS[match[2]])

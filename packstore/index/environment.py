@@ -52,8 +52,11 @@ def translated() -> Iterator[None]:
 class Environment:
     """Tables in one LMDB file. Reads may come from any thread, each in its own transaction."""
 
-    def __init__(self, directory: Path, tables: dict[str, bool]) -> None:
-        """Open or create; `tables` maps each name to whether a key may have several values."""
+    def __init__(self, directory: Path, tables: dict[str, bool], *, durable: bool = True) -> None:
+        """Open or create; `tables` maps each name to whether a key may have several values.
+
+        What is not durable is not waited for: a crash of the machine may leave it broken.
+        """
         self.directory = directory
         self._make_directory()
         if (directory / _BROKEN).exists():
@@ -67,6 +70,7 @@ class Environment:
                 max_readers=512,
                 metasync=False,  # the last transaction may be lost, never the integrity
                 writemap=False,
+                sync=durable,
             )
         try:
             self._check_size()

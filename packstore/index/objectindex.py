@@ -40,6 +40,7 @@ _META: Final = struct.Struct(">QB")
 _UNCLAIMED: Final = 0
 """Stands for the type of a pack that nothing claims any more; its number is kept, for it may be claimed again."""
 _PREFIX_BYTES: Final = 16
+_MAX_KIND: Final = 255
 _FROM_REPOSITORY: Final = (
     "objects",
     "packs",
@@ -87,9 +88,10 @@ def _object_key(kind: int, object_id: ObjectId) -> bytes:
 class ObjectIndex:
     """The index of one repository at one place."""
 
-    def __init__(self, directory: Path, repository_id: Uid) -> None:
+    def __init__(self, directory: Path, repository_id: Uid, *, durable: bool = True) -> None:
         """Open the index, or begin an empty one where there is none or it is of no use."""
         self.directory = directory
+        self._durable = durable
         try:
             self._open(repository_id)
         except IndexBroken:
@@ -97,7 +99,7 @@ class ObjectIndex:
             self._open(repository_id)
 
     def _open(self, repository_id: Uid) -> None:
-        self._environment = Environment(self.directory, _TABLES)
+        self._environment = Environment(self.directory, _TABLES, durable=self._durable)
         self._table = self._environment.tables
         self.notes = LocalNotes(self._environment)
         try:
@@ -139,6 +141,17 @@ class ObjectIndex:
                 return []
             found = [self._location(transaction, value) for value in cursor.iternext_dup()]
         return [location for location in found if location is not None]
+
+    def locate_many(self, kind: Kind, ids: Iterable[ObjectId]) -> list[tuple[ObjectId, list[Location]]]:
+        """Return each id with where copies of the object are said to lie."""
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["objects"])
+            found = []
+            for object_id in ids:
+                values = list(cursor.iternext_dup()) if cursor.set_key(_object_key(kind, object_id)) else []
+                places = [self._location(transaction, value) for value in values]
+                found.append((object_id, [place for place in places if place is not None]))
+        return found
 
     def usable(self, kind: Kind, object_id: ObjectId) -> list[Location]:
         """Return where copies of an object are said to lie, without those that are known to be damaged."""
@@ -193,6 +206,18 @@ class ObjectIndex:
         """Return a number above those of all records."""
         with self._environment.reading() as transaction:
             return int(transaction.get(b"next", b"0", db=self._table["info"]))
+
+    def kinds(self) -> set[int]:
+        """Return the kinds of all records, unknown ones too."""
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["objects"])
+            found: set[int] = set()
+            present = cursor.first()
+            while present:
+                kind = cursor.key()[0]
+                found.add(kind)
+                present = cursor.set_range(bytes([kind + 1])) if kind < _MAX_KIND else False
+        return found
 
     def directory_ids(self, pack_id: PackId) -> list[ObjectId]:
         """Return the ids of the directory objects in `meta/` that speak about a pack."""

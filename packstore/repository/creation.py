@@ -45,7 +45,7 @@ from packstore.repository.documents import (
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
 
-_RESERVE_FILES: Final = 8
+RESERVE_FILES: Final = 8
 _MAX_RESERVE_BYTES: Final = 64 * MIB
 _RESERVE_SHARE: Final = 100
 """The reserve is at most one part in so many of the file system."""
@@ -141,7 +141,7 @@ def check_sizes(block_size: int, pack_size: int, reserve: int | None) -> None:
         raise UsageError("the block size is a power of two from 64 KiB to 16 MiB")
     if not MIN_PACK_BYTES <= pack_size <= MAX_PACK_BYTES:
         raise UsageError("the pack size is from 1 MiB to 1 GiB")
-    if reserve is not None and reserve > _RESERVE_FILES * MAX_PACK_BYTES:
+    if reserve is not None and reserve > RESERVE_FILES * MAX_PACK_BYTES:
         raise UsageError("the reserve is at most 8 GiB")
 
 
@@ -169,6 +169,6 @@ def _write_reserve(storage: Storage, options: CreateOptions, runtime: Runtime) -
     if size is None:
         capacity = storage.capacity()
         size = 0 if capacity is None else min(_MAX_RESERVE_BYTES, capacity // _RESERVE_SHARE)
-    each = size // _RESERVE_FILES
-    for number in range(_RESERVE_FILES if each else 0):
+    each = size // RESERVE_FILES
+    for number in range(RESERVE_FILES if each else 0):
         storage.put(f"{RESERVE_PREFIX}/{number}", runtime.random(each))

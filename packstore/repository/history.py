@@ -80,6 +80,30 @@ def _state(version: Version, events: list[Event]) -> VersionState:
     )
 
 
+def forgotten_versions(events: Iterable[Event]) -> set[Uid]:
+    """Return the versions that are gone and stay so, whether or not their records are still there."""
+    by_version: defaultdict[Uid, list[Event]] = defaultdict(list)
+    gone: set[Uid] = set()
+    for event in events:
+        for uid in event.versions:
+            if event.type == EventType.GONE:
+                gone.add(uid)
+            if event.type in _REVIVING:
+                by_version[uid].append(event)
+    return {uid for uid in gone if _stays_gone(by_version[uid])}
+
+
+_REVIVING: Final = {EventType.GONE, EventType.UNDELETE, EventType.PROTECT, EventType.UNPROTECT}
+
+
+def _stays_gone(events: list[Event]) -> bool:
+    unprotected = {uid for event in events if event.type == EventType.UNPROTECT for uid in event.cancels}
+    if any(event.type == EventType.PROTECT and event.id not in unprotected for event in events):
+        return False
+    undeletes = {event.id for event in events if event.type == EventType.UNDELETE}
+    return any(event.type == EventType.GONE and undeletes <= set(event.cancels) for event in events)
+
+
 def find_version(spec: str, states: list[VersionState]) -> VersionState:
     """Find a version: a uid, a unique prefix of one, VOLUME, VOLUME~N or VOLUME@DATE.
 

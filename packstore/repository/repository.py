@@ -100,6 +100,17 @@ class Repository:
             raise
         return repository
 
+    def with_new_index(self, directory: Path) -> "Repository":
+        """Return the same repository with an index made anew in `directory`, which changes only by growing.
+
+        For whoever deletes: what is not needed must not be decided by a cache that may be wrong.
+        """
+        index = ObjectIndex(directory, self.file.id, durable=False)
+        compression = CompressionSpec.parse(DEFAULT_COMPRESSION)
+        found = Repository(self.storage, self.file, self.keyring, index, compression=compression, runtime=self.runtime)
+        found._objects = ObjectReader(self.storage, index, found.codec, ())
+        return found
+
     def close(self) -> None:
         """Close the index."""
         self.index.close()

@@ -51,6 +51,7 @@ class Session:
         self._sealer = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[PackWriter] | None = None
         self._dead: list[str] = []
+        self._alone = False
         self._published_bytes = 0
         self._may_have_published = False
         try:
@@ -78,10 +79,23 @@ class Session:
         if others.dead:
             self._repository.sync.adopt_orphans(SyncResult())
             self._dead = others.dead
-        if not others.alive:
+        self._alone = not others.alive
+        if self._alone:
             # Listed before the intents were: whoever wrote these and lives would have been seen.
             for name in unfinished:
                 self._storage.delete(name)
+
+    def take_in_orphans(self) -> set[PackId]:
+        """Publish the directories of packs that nothing in `meta/` names, unless a living writer may own them.
+
+        Ends the session; returns the packs.
+        """
+        if self._alone:
+            self._repository.sync.adopt_orphans(SyncResult())
+            self.flush(orphans=True)
+            self._seal_meta()
+        self._finish()
+        return self._adopted
 
     def is_known(self, kind: Kind, object_id: ObjectId) -> bool:
         """Say whether an object is in the repository, proven by the directory of the pack it is in."""
@@ -237,13 +251,13 @@ class Session:
         self._seal_meta()
         self._finish()
 
-    def flush(self) -> None:
+    def flush(self, *, orphans: bool = False) -> None:
         """Publish the blocks; their directories are then in the open meta pack."""
         self._seal_blocks()
         self._await_seal()
         wanted = {pack_id for pack_type, pack_id in self._relied if pack_type is PackType.BLOCKS}
         wanted = {pack_id for pack_id in wanted if not self._index.is_named(pack_id)}
-        if self._dead:
+        if self._dead or orphans:
             wanted |= set(self._index.orphans())
         for pack_id in sorted(wanted - self._own - self._adopted - self._intent.condemned_packs):
             self._adopt(pack_id)

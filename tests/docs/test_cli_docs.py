@@ -19,6 +19,7 @@ CONTRACT = {
     "ls": set(),
     "show": set(),
     "check": {"--percent", "--keyless"},
+    "gc": {"--dry-run", "--threshold", "--max-duration"},
     "hold": set(),
     "status": {"--declare-dead"},
     "index": set(),

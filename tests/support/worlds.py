@@ -7,15 +7,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packstore.blocks import Extent
 from packstore.codec.slots import Credential
 from packstore.format.document import SlotKind
 from packstore.format.record import Encryption
-from packstore.format.version import Version
+from packstore.format.version import Event, EventType, Version
+from packstore.ids import Uid
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.backup import BackupOptions, BackupResult, backup
 from packstore.operations.check import CheckReport, check_repository, check_stored_bytes
+from packstore.operations.events import publish_events
+from packstore.operations.gc import GcOptions, GcReport, collect
 from packstore.operations.restore import RestoreResult, restore
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, StopRequest
@@ -161,7 +165,28 @@ class World:
     def verify(self) -> set[bytes]:
         """See that every version listed is one that was committed, and restores exactly; return their uids."""
         with self.open() as repository:
-            return {verify_state(repository, state, self.expected, self.threads) for state in repository.states()}
+            present = [state for state in repository.states() if not state.removed]
+            return {verify_state(repository, state, self.expected, self.threads) for state in present}
+
+    def event(self, event_type: EventType, *uids: Uid, cancels: tuple[Uid, ...] = ()) -> Event:
+        """Say something about versions, as `rm`, `protect` and their like do."""
+        with self.open() as repository:
+            (event,) = publish_events(
+                repository, "test", lambda _: ([repository.new_event(event_type, list(uids), cancels=cancels)], [])
+            )
+        return event
+
+    def remove(self, *uids: Uid) -> Event:
+        """Remove versions; what was expected of them is forgotten."""
+        for uid in uids:
+            self.expected.pop(uid, None)
+        return self.event(EventType.REMOVE, *uids)
+
+    def gc(self, runtime: Runtime | None = None, stop: StopRequest | None = None, **options: Any) -> GcReport:
+        """Collect garbage."""
+        with self.open(runtime) as repository:
+            chosen = GcOptions(**({"threads": self.threads} | options))
+            return collect(repository, chosen, stop or StopRequest(), NullProgress())
 
 
 def restore_bytes(

@@ -1,0 +1,136 @@
+"""What is still needed: walk every version that counts, and note each object that it refers to.
+
+One bit for each record number of the index, so that 200 million records cost 25 MB; a page whose bit is set
+is not read again, however many versions share it. Of several copies of an object one is chosen and marked:
+the others are what garbage they look like, until somebody has proven that the chosen one is good.
+Before: index.objectindex. After: operations.gc.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from packstore.errors import DamageError, FormatError
+from packstore.format.page import decode_page
+from packstore.format.record import Kind
+from packstore.ids import HOLE, ObjectId, PackId
+from packstore.index.objectindex import Location, ObjectIndex
+from packstore.progress import StopRequest
+
+
+class Bits:
+    """A set of record numbers."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._size = 0
+
+    def extend(self, size: int) -> None:
+        """Make room for the numbers below `size`; the new ones are in the set: nobody has looked at them yet."""
+        if size <= self._size:
+            return
+        spare = -self._size % 8
+        if spare:
+            self._bytes[-1] |= (0xFF << (8 - spare)) & 0xFF
+        self._bytes += b"\xff" * (-(-size // 8) - len(self._bytes))
+        self._size = size
+
+    def copy(self) -> "Bits":
+        """Return a set of the same numbers."""
+        found = Bits()
+        found._bytes, found._size = bytearray(self._bytes), self._size  # noqa: SLF001  its own kind
+        return found
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self._bytes = bytearray(len(self._bytes))
+
+    def add(self, number: int) -> None:
+        """Put a number into the set."""
+        self._bytes[number >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self._bytes[number >> 3] >> (number & 7) & 1)
+
+    def count(self, first: int, count: int) -> int:
+        """Return how many of the `count` numbers from `first` are in the set."""
+        end = first + count
+        window = int.from_bytes(self._bytes[first >> 3 : (end + 7) >> 3], "little") >> (first & 7)
+        return (window & ((1 << count) - 1)).bit_count()
+
+
+@dataclass
+class Marker:
+    """Marks what is needed. `is_place` says whether a location counts: its pack is there and not condemned."""
+
+    index: ObjectIndex
+    read_page: Callable[[ObjectId], bytes]
+    stop: StopRequest
+    is_place: Callable[[Location], bool] = lambda _: True
+    bits: Bits = field(default_factory=Bits)
+    pages_read: int = 0
+    _begun: bool = False
+
+    def begin(self, is_place: Callable[[Location], bool]) -> None:
+        """Begin, or go on after the index has grown: what is new in it counts as needed."""
+        self.is_place = is_place
+        self.bits.extend(self.index.record_numbers())
+        if not self._begun:
+            self.bits.clear()
+            self._begun = True
+
+    def mark(self, kind: Kind, object_id: ObjectId) -> bool:
+        """Mark an object; say whether it was not marked before."""
+        return self._mark_one(kind, object_id, self.index.locate(kind, object_id))
+
+    def is_needed(self, kind: Kind, object_id: ObjectId) -> bool:
+        """Say whether an object is marked. One that the index does not know is: nobody can have looked for it."""
+        found = self.index.locate(kind, object_id)
+        return not found or any(location.number in self.bits for location in found)
+
+    def mark_tree(self, root: ObjectId) -> None:
+        """Mark a tree of pages and its blocks.
+
+        Raises:
+            DamageError: a page cannot be read: what is below it is unknown.
+            Interrupted: between two pages.
+        """
+        if root == HOLE or not self.mark(Kind.PAGE, root):
+            return
+        pending: list[tuple[ObjectId, int | None]] = [(root, None)]
+        while pending:
+            self.stop.check()
+            page_id, level = pending.pop()
+            page = decode_page(self.read_page(page_id))
+            self.pages_read += 1
+            if level is not None and page.level != level:
+                raise FormatError("page", f"of level {page.level} where {level} is due")
+            ids = list(dict.fromkeys(page.id_at(at) for at in range(len(page)) if page.id_at(at) != HOLE))
+            kind = Kind.PAGE if page.level else Kind.BLOCK
+            fresh = self._mark_many(kind, ids)
+            if page.level:
+                pending += [(found, page.level - 1) for found in fresh]
+
+    def _mark_many(self, kind: Kind, ids: list[ObjectId]) -> Iterable[ObjectId]:
+        found = self.index.locate_many(kind, ids)
+        return [object_id for object_id, places in found if self._mark_one(kind, object_id, places)]
+
+    def _mark_one(self, kind: Kind, object_id: ObjectId, locations: list[Location]) -> bool:
+        if any(location.number in self.bits for location in locations):
+            return False
+        if not locations:
+            if kind is Kind.PAGE:
+                raise DamageError(f"page {object_id.hex()[:16]}… is in no pack")
+            return False  # a block that is not here; there is nothing to keep
+        good = [location for location in locations if self.is_place(location)]
+        self.bits.add(min(location.number for location in good or locations))
+        return True
+
+
+def places_in(packs: Iterable[PackId], condemned: set[PackId], index: ObjectIndex) -> Callable[[Location], bool]:
+    """Return what says whether a location is in one of `packs`, in none of `condemned`, and not damaged."""
+    present = set(packs) - condemned
+
+    def is_place(location: Location) -> bool:
+        return location.pack_id in present and not index.notes.is_damaged(location.pack_id, location.offset)
+
+    return is_place
