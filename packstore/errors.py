@@ -37,9 +37,9 @@
     │   ├── TargetBusy                57
     │   ├── TargetTooSmall            58
     │   └── TargetWriteFailed         59
-    ├── CollectionError               70
-    │   ├── CollectionRefused         71
-    │   └── CollectorBusy             72
+    ├── CollectionError               80
+    │   ├── CollectionRefused         81
+    │   └── CollectorBusy             82
     └── Interrupted                  130
 
 Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
@@ -289,19 +289,19 @@ class TargetWriteFailed(TargetError):
 class CollectionError(PackstoreError):
     """Garbage cannot be collected."""
 
-    exit_code = 70
+    exit_code = 80
 
 
 class CollectionRefused(CollectionError):
     """Something that might be needed could not be read or understood; nothing was deleted."""
 
-    exit_code = 71
+    exit_code = 81
 
 
 class CollectorBusy(CollectionError):
     """Another process is collecting garbage in this repository."""
 
-    exit_code = 72
+    exit_code = 82
 
 
 class Interrupted(PackstoreError):

@@ -45,7 +45,7 @@ def command(
     """Free the space that only removed versions need.
 
     Runs beside backups, restores and checks. What a backup under way might still need is only listed, and goes at the
-    next run after it. Small packs are merged on the way. Exit code 71: something cannot be read, and nothing was
+    next run after it. Small packs are merged on the way. Exit code 81: something cannot be read, and nothing was
     deleted.
 
     \b

@@ -37,7 +37,7 @@ class Bits:
     def copy(self) -> "Bits":
         """Return a set of the same numbers."""
         found = Bits()
-        found._bytes, found._size = bytearray(self._bytes), self._size  # noqa: SLF001  its own kind
+        found._bytes, found._size = bytearray(self._bytes), self._size
         return found
 
     def clear(self) -> None:

@@ -18,6 +18,7 @@ RANGES = {
     "SourceError": range(50, 55),
     "TargetError": range(55, 60),
     "UsageError": range(2, 3),
+    "CollectionError": range(80, 90),
     "Interrupted": range(130, 131),
 }
 
