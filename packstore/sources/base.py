@@ -20,6 +20,13 @@ class Source(Protocol):
     def description(self) -> dict[str, str | int]:
         """Where it comes from, as the version records it."""
 
+    @property
+    def immutable_id(self) -> str:
+        """What names the state that everything read so far comes from, if it cannot change any more; else empty.
+
+        Asked anew each time: it is empty too once the state is another than when the source was opened.
+        """
+
     def extents(self) -> Iterator[Extent]:
         """Yield, in ascending order, the ranges that may hold anything but zeros. For a stream: nothing."""
 

@@ -4,27 +4,30 @@ import os
 import sys
 from pathlib import Path
 
-from packstore.errors import SourceError, TargetError
+from packstore.errors import SourceError, TargetError, UsageError
 from packstore.sources.base import Source, Target
 from packstore.sources.file import FileSource
 from packstore.sources.stream import StreamSource, StreamTarget
 from packstore.sources.target import FileTarget
 
 
-def open_source(name: str) -> Source:
-    """Open a source: a path, or `-` for standard input.
+def open_source(name: str, *, immutable: bool = False) -> Source:
+    """Open a source: a path, or `-` for standard input; `immutable`: somebody says that it does not change.
 
     Raises:
         SourceError: it cannot be opened.
+        UsageError: a stream is never the same twice.
     """
     if name == "-":
+        if immutable:
+            raise UsageError("standard input cannot be --immutable: nobody can read it a second time")
         if sys.stdin is None or not sys.stdin.readable():
             raise SourceError("standard input is closed", advice="pipe the device's content in")
         if sys.stdin.isatty():
             raise SourceError("standard input is a terminal", advice="pipe the device's content in")
         os.set_blocking(sys.stdin.fileno(), True)  # else a pipe that is empty for a moment looks like its end
         return StreamSource(sys.stdin.buffer)
-    return FileSource(Path(name))
+    return FileSource(Path(name), immutable=immutable)
 
 
 def open_target(name: str, *, force: bool, sparse: bool) -> Target:
