@@ -68,8 +68,8 @@ class Session:
 
     @property
     def bytes_stored(self) -> int:
-        """Bytes that this session has added to the storage, with those of the open meta pack."""
-        return self._published_bytes + (self._meta.size if self._meta else 0)
+        """Bytes that this session has added to the storage, with those of the open packs."""
+        return self._published_bytes + sum(pack.size for pack in (self._blocks, self._meta) if pack)
 
     def _take_over(self) -> None:
         """Take in what dead writers have stored, and sweep what they had not finished."""

@@ -1,6 +1,7 @@
 """A repository, the machine it is used from, and what the tests do with both."""
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import threading
@@ -16,6 +17,7 @@ from packstore.format.version import Version
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.backup import BackupOptions, BackupResult, backup
 from packstore.operations.check import CheckReport, check_repository, check_stored_bytes
+from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.restore import RestoreResult, restore
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, StopRequest
@@ -116,10 +118,13 @@ class World:
         base: str | None = None,
         runtime: Runtime | None = None,
         stop: StopRequest | None = None,
+        checkpoints: CheckpointPolicy | None = None,
     ) -> BackupResult:
         """Back bytes or a source up; bytes are remembered as what the version must restore to."""
         device = BytesSource(source) if isinstance(source, bytes) else source
         options = BackupOptions(volume, base=base, paranoid=paranoid, threads=self.threads)
+        if checkpoints is not None:
+            options = dataclasses.replace(options, checkpoints=checkpoints)
         with self.open(runtime) as repository:
             result = backup(repository, device, options, stop or StopRequest(), NullProgress())
         if isinstance(source, bytes):
