@@ -56,6 +56,14 @@ def index_root(settings: Settings) -> Path:
         raise IndexUnusable(message, advice="name a place with --index-dir or PACKSTORE_INDEX_DIR") from None
 
 
+def state_directory() -> Path | None:
+    """Return where is noted what should survive a restart, but is no part of a repository; None without a home."""
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "packstore"
+    except RuntimeError:
+        return None
+
+
 @contextmanager
 def open_repository(
     settings: Settings,

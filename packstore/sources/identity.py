@@ -74,27 +74,59 @@ def _device_state(descriptor: int, number: int, *, promised: bool) -> str:
     read_only = struct.unpack("=i", fcntl.ioctl(descriptor, _BLKROGET, bytes(4))) != (0,)
     if not promised and not (read_only and _read(_sysfs(number) / "dm/uuid")):
         return ""
-    identity = device_name(number)
-    return f"{identity} {os.lseek(descriptor, 0, os.SEEK_END)}" if identity else ""
+    # With the turn: a snapshot that was removed and made again must not have the name of the first.
+    name = f"{_own_name(number)}{_turn(number)}"
+    return f"device {name}{_part(number)} {os.lseek(descriptor, 0, os.SEEK_END)}" if name else ""
 
 
 def device_name(number: int) -> str:
     """Return what a block device is called by itself, not where it happens to be; empty if nothing tells.
 
-    Where the kernel counts how often devices were set up (since 5.15) the name holds for this time, and so for this
-    boot, only: a snapshot that was removed and made again has another.
+    A device with a name of its own keeps it when the machine is started anew. One without has a name for as long as it
+    is set up, by how often the kernel has set devices up (since 5.15).
     """
-    place = _sysfs(number)
-    part = ""
-    if partition := _read(place / "partition"):
-        part = f" part {partition} at {_read(place / 'start')}"
-        place = place.resolve().parent
-    own = _read(place / "dm/uuid") or _read(place / "device/wwid") or _read(place / "device/serial")
-    own = own or _read(place / "wwid") or _read(place / "serial")
-    count = _read(place / "diskseq")
+    name = _own_name(number) or _turn(number)
+    return f"device {name}{_part(number)}" if name else ""
+
+
+def _own_name(number: int) -> str:
+    disk = _disk(number)
+    for name in ("dm/uuid", "device/wwid", "device/serial", "wwid", "serial"):
+        if found := _read(disk / name):
+            return " ".join(found.split())
+    return ""
+
+
+def _turn(number: int) -> str:
+    count = _read(_disk(number) / "diskseq")
     boot = _read(Path("/proc/sys/kernel/random/boot_id"))
-    turn = f" {count} since {boot}" if count and boot else ""
-    return f"device {' '.join(own.split())}{turn}{part}" if own or turn else ""
+    return f" {count} since {boot}" if count and boot else ""
+
+
+def _part(number: int) -> str:
+    place = _sysfs(number)
+    partition = _read(place / "partition")
+    return f" part {partition} at {_read(place / 'start')}" if partition else ""
+
+
+def _disk(number: int) -> Path:
+    """Return where the kernel tells about a device, or about the disk that it is a part of."""
+    place = _sysfs(number)
+    return place.resolve().parent if _read(place / "partition") else place
+
+
+def target_name(descriptor: int) -> str:
+    """Return the name of an open file or block device, whatever it holds; empty if nothing tells it from another."""
+    try:
+        status = os.fstat(descriptor)
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        if stat.S_ISBLK(status.st_mode):
+            name = device_name(status.st_rdev)
+            return f"{name} {size}" if name else ""
+        # Not the number of the device, which may be another after the machine was started anew.
+        return f"file {os.fstatvfs(descriptor).f_fsid or status.st_dev:x} {status.st_ino} {size}"
+    except OSError:
+        return ""
 
 
 def _sysfs(number: int) -> Path:

@@ -15,7 +15,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 CONTRACT = {
     "init": {"--block-size", "--pack-size", "--no-encryption", "--encryption-version", "--key-file"},
     "backup": {"--from", "--paranoid", "--compression", "--threads", "--tag", "--immutable"},
-    "restore": {"--force", "--no-sparse"},
+    "restore": {"--force", "--no-sparse", "--resume"},
     "ls": set(),
     "show": set(),
     "check": {"--percent", "--keyless"},
