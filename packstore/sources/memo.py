@@ -4,7 +4,7 @@ What it says is believed only if its checksum is right: a flipped bit must not m
 Before: fileops. After: sources.target.
 """
 
-from contextlib import suppress
+import errno
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from packstore.limits import MIB
 
 _SUFFIX: Final = ".tmp"
 _MAX_BYTES: Final = 64 * MIB
+_ABSENT: Final = {errno.ENOENT, errno.ENAMETOOLONG}
 _DIGEST_BYTES: Final = 8
 
 
@@ -41,9 +42,9 @@ class Memo:
         """
         try:
             data = self._ops.read(self.path, 0, _MAX_BYTES)
-        except FileNotFoundError:
-            return None
         except OSError as error:
+            if error.errno in _ABSENT:
+                return None
             raise self._failed("read", error) from error
         content = data[_DIGEST_BYTES:]
         if data[:_DIGEST_BYTES] != _digest(content):
@@ -54,8 +55,7 @@ class Memo:
         """Replace what is there. Raises TargetError: it may be the old or the new one, and never half of one."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                self._ops.unlink(self._temporary)
+            self._unlink(self._temporary)
             descriptor = self._ops.create(self._temporary)
             try:
                 self._ops.write(descriptor, [_digest(content), content])
@@ -70,15 +70,21 @@ class Memo:
     def remove(self) -> None:
         """Forget it, durably. Raises TargetError."""
         try:
-            found = False
-            for path in (self._temporary, self.path):
-                with suppress(FileNotFoundError):
-                    self._ops.unlink(path)
-                    found = True
-            if found:
+            found = [self._unlink(path) for path in (self._temporary, self.path)]
+            if any(found):
                 self._ops.fsync_directory(self.path.parent)
         except OSError as error:
             raise self._failed("removed", error) from error
+
+    def _unlink(self, path: Path) -> bool:
+        """Remove a name; say whether it was there."""
+        try:
+            self._ops.unlink(path)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise
+        return True
 
     def _failed(self, what: str, error: OSError) -> TargetError:
         return TargetError(f"{self.path} cannot be {what}: {error.strerror}")

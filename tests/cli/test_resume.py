@@ -1,5 +1,6 @@
 """Backups and restores that were killed, and go on where they were."""
 
+import itertools
 import json
 import os
 import random
@@ -101,8 +102,6 @@ def test_a_file_on_a_read_only_file_system(
     assert through_mount["resumed_at"] == 0, "a read-only mount of a writable file system proves nothing"
     subprocess.run(["umount", str(seen_through)], check=True)
     subprocess.run(["mount", "-o", "remount,ro", str(point)], check=True)
-    shutil.rmtree(repo.repo)
-    repo("init", "--reserve", "0", "--block-size", "64KiB", "--pack-size", "1MiB", "--no-encryption")
     _make_again(repo)
     stop_backup(repo, frozen, signal.SIGKILL)
     assert repo.json("backup", frozen, "vm")["resumed_at"] >= LEAF
@@ -244,27 +243,39 @@ def test_a_restore_goes_on(
     assert (allocated >= SIZE) == bool(sparse)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.3, 0.45])
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.01, 0.03, 0.1])
 def test_killed_again_and_again(big: Program, image: Path, tmp_path: Path, delay: float) -> None:
     """A kill at a bad moment would leave a note of what was never written."""
     target = tmp_path / "out"
     before = 0
-    for attempt in range(30):
-        more = ("--resume",) if memo_of(target).exists() else ("--force",)
+    for more in itertools.chain([()], itertools.repeat(("--resume",))):
         with big.running("restore", "vm", target, "--threads", "1", *more) as process:
-            wait_until(lambda: target.exists() or process.poll() is not None, lambda: "the target")
-            time.sleep(delay + 0.05 * attempt)
+            wait_for_note(target, process)
+            time.sleep(delay)
             process.kill()
             process.communicate(timeout=60)
-        now = sum(length for _, length in noted(memo_of(target))) if memo_of(target).exists() else 0
-        if process.returncode == 0:
-            break
-        assert now >= before, "less is finished than before"
+        if not memo_of(target).exists():
+            break  # it is forgotten last of all
+        now = sum(length for _, length in noted(memo_of(target)))
+        assert now > before, "the restore came to nothing"
         before = now
-    else:
-        pytest.fail("it never came to its end")
+    assert before > 0
     assert target.read_bytes() == image.read_bytes()
-    assert not memo_of(target).exists()
+
+
+def wait_for_note(target: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a restore has come to another note: so each attempt finishes something."""
+    before = note_state(target)
+    wait_until(lambda: note_state(target) != before or process.poll() is not None, lambda: "a note")
+
+
+def note_state(target: Path) -> tuple[int, int]:
+    """What changes with each note."""
+    try:
+        status = memo_of(target).stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
 
 
 def test_resume_refusals(big: Program, image: Path, tmp_path: Path) -> None:
@@ -338,7 +349,7 @@ def test_a_device(big: Program, image: Path, tmp_path: Path, loop: Callable[...,
     big.env["XDG_STATE_HOME"] = str(state)
 
     with big.running("restore", "vm", one, "--force", "--threads", "1") as process:
-        wait_until(lambda: list(state.glob("*/restore-*")) or process.poll() is not None, lambda: "a note")
+        wait_until(lambda: list(state.glob("*/restore-" + "?" * 32)) or process.poll() is not None, lambda: "a note")
         process.kill()
         process.communicate(timeout=60)
     big("restore", "vm", two, "--resume").refused(55, "nothing is noted")
@@ -350,13 +361,8 @@ def test_a_device(big: Program, image: Path, tmp_path: Path, loop: Callable[...,
     assert not list(state.glob("*/restore-*"))
 
 
-@pytest.mark.root
 def test_where_no_note_can_be_made(big: Program, image: Path, tmp_path: Path) -> None:
     """A restore would fail because it cannot note how far it has come."""
-    memo_of(tmp_path / "out").mkdir()
-    (memo_of(tmp_path / "out") / "x").touch()
-    done = big("restore", "vm", tmp_path / "out")
-    assert done.code in {0, 55}
     target = tmp_path / ("n" * 250)
     done = big("restore", "vm", target).expect(0)
     assert "begin anew" in done.err
