@@ -167,7 +167,7 @@ class _Backup:
             checkpoints = self._checkpoint_writer(session, tree, start)
             try:
                 self._store_all(session, tree, start, checkpoints)
-                warnings = self._source.finish()
+                warnings = self._source.finish() + start.doubts(self._source)
                 self._stop.check()
             except Interrupted:
                 checkpoints.publish()

@@ -94,6 +94,12 @@ class StartingPoint:
         """Say whether there is a checkpoint, of a source of this size."""
         return self.checkpoint is not None and self.checkpoint.size == size
 
+    def doubts(self, source: Source) -> list[str]:
+        """Return what is to be said of the source at the end: what was taken over is of the state at the beginning."""
+        if not self.takes_over or source.immutable_id:
+            return []
+        return ["the source changed although it was said not to: the version may mix old and new; back it up again"]
+
     @property
     def covered(self) -> int:
         """Bytes from the device's begin that an earlier backup came to, whether they are read again or not."""

@@ -17,10 +17,10 @@ from packstore.format.intent import CondemnedList, encode_list
 from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.ids import HOLE, Uid
-from packstore.operations.backup import BackupResult
+from packstore.operations.backup import BackupOptions, BackupResult, backup
 from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.packs.names import list_packs
-from packstore.progress import StopRequest
+from packstore.progress import NullProgress, StopRequest
 from packstore.repository.checkpoints import open_checkpoints
 from packstore.storage.file import FileStorage
 from tests.support.devices import BLOCK, BytesSource, noise_blocks
@@ -240,6 +240,23 @@ def test_a_source_that_changes_while_it_is_read(world: World) -> None:
     found = checkpoint_of(world)
     assert found
     assert found.immutable_id == ""
+
+
+def test_a_promise_that_is_broken_is_told(world: World) -> None:
+    """A version would mix two states of a source, and nobody be told."""
+    source = frozen(DEVICE)
+    interrupt(world, source, 12)
+
+    def on_read(_number: int) -> None:
+        source.immutable_id = ""
+
+    source.on_read = on_read
+    progress = NullProgress()
+    with world.open() as repository:
+        options = BackupOptions("volume", threads=1, checkpoints=NEVER)
+        result = backup(repository, source, options, StopRequest(), progress)
+    assert result.resumed_at > 0
+    assert any("may mix" in warning for warning in progress.warnings)
 
 
 def test_nothing_is_taken_over_of_another_size(world: World) -> None:
