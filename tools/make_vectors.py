@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.vectors import (
+    checkpoint_cases,
     derivations,
     document_cases,
     key_cases,
@@ -32,6 +33,7 @@ _MODULES: Final = (
     document_cases,
     key_cases,
     version_cases,
+    checkpoint_cases,
 )
 
 

@@ -7,12 +7,13 @@ import click
 
 from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
-from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import counted, rate, size
 from packstore.cli.versions import iso_date
 from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import SourceReadFailed, UsageError
 from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
+from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.pipeline import default_threads
 from packstore.repository.history import VersionState, latest_of
 from packstore.repository.repository import Repository
@@ -37,6 +38,8 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.option(
     "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
 )
+@click.option("--immutable", is_flag=True, help="You know that SOURCE does not change any more: it is a snapshot.")
+@click.option("--checkpoint-every", callback=parse_size, hidden=True, help="Bytes newly stored between checkpoints.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Tag the version; may be given several times.")
 @common_options
 @pass_settings
@@ -48,23 +51,31 @@ def command(
     paranoid: bool,
     compression: str,
     threads: int | None,
+    immutable: bool,
+    checkpoint_every: int | None,
     tags: tuple[str, ...],
 ) -> None:
     """Store SOURCE, a file, a block device or - for standard input, as a new version of VOLUME.
 
     VOLUME is the last part of SOURCE unless it is given. Only what is not in the repository yet is stored. An
-    interrupted backup is simply run again: what is stored is not stored again.
+    interrupted backup is simply run again: what is stored is not stored again. What was covered is not read again
+    either if SOURCE cannot have changed: a file with the immutable attribute or on a read-only file system, a
+    read-only device mapper volume, or, with --immutable, anything that you know to be a snapshot.
 
     \b
     Examples:
       packstore -r REPO backup /dev/vg/root
       packstore -r REPO backup disk.img web1 --tag before-upgrade
+      packstore -r REPO backup /dev/vg/root-snap root --immutable
       zcat old.img.gz | packstore -r REPO backup - old
     """  # noqa: D301
     output = settings.output()
     name = _default_volume(source) if volume is None else volume
-    options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
-    opened = open_source(source)
+    policy = CheckpointPolicy() if checkpoint_every is None else CheckpointPolicy(checkpoint_every)
+    options = BackupOptions(name, base, paranoid, threads or default_threads(), tags, policy)
+    opened = open_source(source, immutable=immutable)
+    if immutable and not opened.immutable_id:
+        output.warn(f"nothing tells {source} from another device: if the backup is interrupted, it is read again")
     try:
         check_options(opened, options)
         with (
@@ -119,6 +130,8 @@ def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
         "bytes_dedup": counters.dedup,
         "bytes_new": counters.new,
         "bytes_stored": result.bytes_stored,
+        "bytes_resumed": counters.resumed,
+        "resumed_at": result.resumed_at,
         "paranoid": result.paranoid,
         "unreadable": [{"offset": offset, "length": length} for offset, length in result.version.unreadable],
         "seconds": round(result.seconds, 3),
@@ -134,6 +147,10 @@ def _text(result: BackupResult, stages: dict[str, float], *, verbose: bool) -> l
         f"  new {size(counters.new)}, known {size(counters.dedup)}, unchanged {size(counters.unchanged)}, "
         f"holes {size(counters.hole)}; stored {size(result.bytes_stored)}",
     ]
+    if result.resumed_at:
+        lines.append(
+            f"  resumed at {size(result.resumed_at)}: what an interrupted backup had covered was not read again"
+        )
     if verbose:
         shares = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in sorted(stages.items()))
         lines.append(f"  processor time: {shares}")

@@ -71,6 +71,14 @@ def open_keys(settings: Settings) -> tuple[Storage, Keyring]:
     return storage, unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
 
 
+def state_directory() -> Path | None:
+    """Return where is noted what should survive a restart, but is no part of a repository; None without a home."""
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "packstore"
+    except RuntimeError:
+        return None
+
+
 @contextmanager
 def open_repository(
     settings: Settings,

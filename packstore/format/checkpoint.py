@@ -10,7 +10,7 @@ from typing import Final
 
 from packstore.errors import FormatError
 from packstore.format.strictmsgpack import Key, MapSchema, Value, decode, encode
-from packstore.format.version import check_features, check_volume
+from packstore.format.version import check_features, check_ranges, check_volume
 from packstore.ids import ObjectId, Uid
 from packstore.limits import MAX_BLOCK_BYTES, MAX_DEVICE_BYTES, MAX_EVENT_BYTES, MIN_BLOCK_BYTES
 
@@ -27,6 +27,8 @@ CHECKPOINT: Final = MapSchema(
     Key("root", "bin64"),
     Key("source", "map"),
     Key("immutable_id", "str"),
+    Key("unreadable", "array"),
+    Key("trusted_runs", "u32"),
     Key("program", "str"),
     Key("host", "str"),
 )
@@ -37,6 +39,8 @@ class Checkpoint:
     """The first `covered` bytes of a device of `size` bytes; whole blocks.
 
     `immutable_id` names a state of the source that cannot change any more, empty if nobody can prove that.
+    `unreadable` are ranges of what is covered that the source could not deliver: who takes the rest over tries them
+    again. `trusted_runs` is 0 if every covered block was hashed; else what a version made of it would have.
     """
 
     id: Uid
@@ -51,6 +55,8 @@ class Checkpoint:
     immutable_id: str
     program: str
     host: str
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    trusted_runs: int = 0
     features: list[str] = field(default_factory=list)
 
 
@@ -76,4 +82,5 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
         raise FormatError("checkpoint", f"block size {block_size}", failure="oversize")
     if block_size & (block_size - 1) or found["covered"] % block_size or not 0 < found["covered"] <= found["size"]:
         raise FormatError("checkpoint", f"covers {found['covered']} bytes in blocks of {block_size}")
+    found["unreadable"] = check_ranges("checkpoint", found["unreadable"], found["covered"])
     return Checkpoint(**found)

@@ -136,7 +136,7 @@ def decode_version(data: bytes) -> Version:
         raise FormatError("version", f"block size {found['block_size']} is not a power of two")
     if found["size"] == 0 and found["root"] != HOLE:
         raise FormatError("version", "an empty device with blocks")
-    found["unreadable"] = _check_ranges(found["unreadable"], found["size"])
+    found["unreadable"] = check_ranges("version", found["unreadable"], found["size"])
     return Version(**found)
 
 
@@ -200,17 +200,18 @@ def _check_counters(statistics: Value) -> None:
         raise FormatError("version", "a statistic is not a number")
 
 
-def _check_ranges(rows: Value, size: int) -> list[tuple[int, int]]:
+def check_ranges(what: str, rows: Value, size: int) -> list[tuple[int, int]]:
+    """Return the ranges of a device of `size` bytes; refuse those out of order, empty, or out of the device."""
     if len(rows) > MAX_UNREADABLE_RANGES:
-        raise FormatError("version", f"{len(rows)} unreadable ranges", failure="oversize")
+        raise FormatError(what, f"{len(rows)} unreadable ranges", failure="oversize")
     ranges = []
     end = 0
     for row in rows:
         if not isinstance(row, list) or len(row) != 2 or any(type(number) is not int for number in row):  # noqa: PLR2004
-            raise FormatError("version", "an unreadable range is not a pair of numbers")
+            raise FormatError(what, "an unreadable range is not a pair of numbers")
         offset, length = row
         if offset < end or length == 0 or offset + length > size:
-            raise FormatError("version", f"unreadable range {offset}+{length} is out of order or out of the device")
+            raise FormatError(what, f"unreadable range {offset}+{length} is out of order or out of the device")
         end = offset + length
         ranges.append((offset, length))
     return ranges

@@ -11,17 +11,26 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from packstore.blocks import Extent, Geometry, is_zero, merge_extents
+from packstore.blocks import Extent, Geometry, is_zero
 from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import DeclaredDead, Interrupted, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
 from packstore.format.version import Version, volume_name_fault
 from packstore.ids import HOLE, ObjectId
-from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES, PARANOID_EVERY
-from packstore.operations.base import BaseEntries, choose_base
+from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES
+from packstore.operations.base import choose_base
+from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
 from packstore.operations.pipeline import default_threads, ordered_map, window_items
-from packstore.operations.reading import HoleRun, ReadBlock, read_blocks
+from packstore.operations.reading import HoleRun, ReadBlock, read_block, read_blocks, unreadable_ranges
+from packstore.operations.resume import (
+    CheckpointEntries,
+    Known,
+    KnownEntries,
+    StartingPoint,
+    TakenRun,
+    choose_checkpoint,
+)
 from packstore.progress import Progress, StopRequest
 from packstore.repository.repository import Repository
 from packstore.repository.session import Session
@@ -40,6 +49,7 @@ class BackupOptions:
     paranoid: bool = False
     threads: int = field(default_factory=default_threads)
     tags: tuple[str, ...] = ()
+    checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
 
 
 @dataclass
@@ -51,11 +61,12 @@ class Counters:
     unchanged: int = 0
     dedup: int = 0
     new: int = 0
+    resumed: int = 0
 
 
 @dataclass(frozen=True)
 class BackupResult:
-    """The committed version, and what it took."""
+    """The committed version, and what it took; `resumed_at`: so many bytes had been covered, and were taken over."""
 
     version: Version
     counters: Counters
@@ -63,6 +74,10 @@ class BackupResult:
     seconds: float
     base: Version | None
     paranoid: bool
+    resumed_at: int = 0
+
+
+Item = tuple[ReadBlock, Known | None] | HoleRun | TakenRun
 
 
 class Fate(Enum):
@@ -147,63 +162,95 @@ class _Backup:
         self._date_ms = self._repository.runtime.now_ms()
         with Session(self._repository, f"backup {self._options.volume}") as session:
             # Only now: a version removed before the intent was published might be collected meanwhile.
-            base = choose_base(self._repository, session.intent, self._options.volume, self._options.base)
-            paranoid = self._options.paranoid or base is None or base.trusted_runs + 1 >= PARANOID_EVERY
-            entries = BaseEntries(self._repository, base, self._source.size, self._progress)
+            start = self._choose_start(session)
             tree = TreeWriter(session.put_page)
+            checkpoints = self._checkpoint_writer(session, tree, start)
             try:
-                self._store_all(session, tree, entries, paranoid=paranoid)
-                warnings = self._source.finish()
+                self._store_all(session, tree, start, checkpoints)
+                warnings = self._source.finish() + start.doubts(self._source)
                 self._stop.check()
             except Interrupted:
+                checkpoints.publish()
                 session.keep()
                 raise
             for warning in warnings:
                 self._progress.warn(warning)
             root = tree.finish()
             session.flush()
-            version = self._version(session, root, base, begin, paranoid=paranoid)
+            version = self._version(session, root, start, begin)
             session.commit(version)
             self._progress.finish()
             seconds = time.monotonic() - begin
-            return BackupResult(version, self._counters, session.bytes_stored, seconds, base, paranoid)
+            resumed_at = start.covered if start.takes_over else 0
+            paranoid = version.trusted_runs == 0
+            return BackupResult(
+                version, self._counters, session.bytes_stored, seconds, start.base, paranoid, resumed_at
+            )
 
-    def _store_all(self, session: Session, tree: TreeWriter, entries: BaseEntries, *, paranoid: bool) -> None:
+    def _choose_start(self, session: Session) -> StartingPoint:
+        options = self._options
+        base = choose_base(self._repository, session.intent, options.volume, options.base)
+        checkpoint = choose_checkpoint(self._repository, options.volume, self._source)
+        return StartingPoint(self._repository, self._source, base, checkpoint, paranoid=options.paranoid)
+
+    def _checkpoint_writer(self, session: Session, tree: TreeWriter, start: StartingPoint) -> CheckpointWriter:
+        options = self._options
+        writer = CheckpointWriter(
+            self._repository, session, self._source, tree, start, volume=options.volume, policy=options.checkpoints
+        )
+        writer.unreadable = self._unreadable
+        return writer
+
+    def _store_all(
+        self, session: Session, tree: TreeWriter, start: StartingPoint, checkpoints: CheckpointWriter
+    ) -> None:
         self._progress.start(f"backing up {self._options.volume}", self._source.size)
-        trusted = None if paranoid else entries
 
-        def work(item: tuple[ReadBlock, tuple[ObjectId, bytes] | None] | HoleRun) -> Outcome | HoleRun:
-            return item if isinstance(item, HoleRun) else self._decide(session, *item)
+        def work(item: Item) -> Outcome | HoleRun | TakenRun:
+            return self._decide(session, *item) if isinstance(item, tuple) else item
 
         threads = self._options.threads
         results = ordered_map(
-            work, self._items(trusted), threads=threads, window=window_items(threads, self._block_size)
+            work, self._items(session, start), threads=threads, window=window_items(threads, self._block_size)
         )
         with closing(results):
             for result in results:
                 if isinstance(result, HoleRun):
                     self._take_holes(tree, result)
+                elif isinstance(result, TakenRun):
+                    self._take_over(tree, result)
                 else:
                     self._take_block(session, tree, result)
+                checkpoints.consider(after_holes=isinstance(result, HoleRun))
 
-    def _items(
-        self, trusted: BaseEntries | None
-    ) -> Iterator[tuple[ReadBlock, tuple[ObjectId, bytes] | None] | HoleRun]:
-        for item in read_blocks(self._source, self._block_size, self._stop):
-            if isinstance(item, HoleRun):
-                yield item
-            else:
-                yield item, trusted.entry(item.index, len(item.data)) if trusted else None
+    def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
+        entries = start.entries(self._source, self._progress)
+        first = 0
+        if start.takes_over and start.checkpoint is not None:
+            covered = CheckpointEntries(self._repository, start.checkpoint, self._progress)
+            geometry = Geometry(start.checkpoint.size, self._block_size)
+            for run in covered.runs(session, self._stop):
+                if isinstance(run, TakenRun):
+                    yield run
+                else:
+                    yield self._with_known(read_block(self._source, geometry, run), entries)
+            first = start.checkpoint.covered // self._block_size
+        for item in read_blocks(self._source, self._block_size, self._stop, first):
+            yield item if isinstance(item, HoleRun) else self._with_known(item, entries)
 
-    def _decide(self, session: Session, block: ReadBlock, base: tuple[ObjectId, bytes] | None) -> Outcome:
+    @staticmethod
+    def _with_known(block: ReadBlock, entries: KnownEntries) -> tuple[ReadBlock, Known | None]:
+        return block, entries.entry(block.index, len(block.data))
+
+    def _decide(self, session: Session, block: ReadBlock, known: Known | None) -> Outcome:
         """Find out what a block is; runs in the workers."""
         stages, keyring = self._repository.stages, self._repository.keyring
         if is_zero(block.data):
             return Outcome(block, Fate.HOLE)
         with stages.time("fingerprint"):
             fingerprint = keyring.fingerprint(block.data)
-        if base is not None and base[1] == fingerprint and session.is_present(Kind.BLOCK, base[0]):
-            return Outcome(block, Fate.UNCHANGED, base[0], fingerprint)
+        if known is not None and known.fingerprint == fingerprint and _is_there(session, known):
+            return Outcome(block, Fate.UNCHANGED, known.object_id, fingerprint)
         with stages.time("hash"):
             object_id = keyring.object_id(block.data)
         if session.is_known(Kind.BLOCK, object_id):
@@ -217,6 +264,17 @@ class _Backup:
         self._counters.hole += span.length
         tree.add_holes(len(holes.blocks))
         self._progress.advance(span.length)
+
+    def _take_over(self, tree: TreeWriter, run: TakenRun) -> None:
+        self._size = run.blocks.stop * self._block_size
+        for object_id, fingerprint in run.entries:
+            if object_id == HOLE:
+                self._counters.hole += self._block_size
+                tree.add_holes(1)
+            else:
+                self._counters.resumed += self._block_size
+                tree.add(object_id, fingerprint)
+        self._progress.advance(len(run.blocks) * self._block_size)
 
     def _take_block(self, session: Session, tree: TreeWriter, outcome: Outcome) -> None:
         length = len(outcome.block.data)
@@ -237,9 +295,7 @@ class _Backup:
             tree.add(outcome.object_id, outcome.fingerprint)
         self._progress.advance(length)
 
-    def _version(
-        self, session: Session, root: ObjectId, base: Version | None, begin: float, *, paranoid: bool
-    ) -> Version:
+    def _version(self, session: Session, root: ObjectId, start: StartingPoint, begin: float) -> Version:
         runtime = self._repository.runtime
         counters = self._counters
         return Version(
@@ -251,8 +307,8 @@ class _Backup:
             block_size=self._block_size,
             root=root,
             source=dict(self._source.description),
-            unreadable=_unreadable_ranges(self._unreadable, self._block_size),
-            trusted_runs=0 if paranoid or base is None else base.trusted_runs + 1,
+            unreadable=unreadable_ranges(self._unreadable, self._block_size, MAX_UNREADABLE_RANGES),
+            trusted_runs=start.trusted_runs,
             statistics={
                 "bytes_total": self._size,
                 "bytes_read": counters.read,
@@ -261,30 +317,16 @@ class _Backup:
                 "bytes_dedup": counters.dedup,
                 "bytes_new": counters.new,
                 "bytes_stored": session.bytes_stored,
+                "bytes_resumed": counters.resumed,
                 "duration_ms": int(1000 * (time.monotonic() - begin)),
             },
             tags=sorted(set(self._options.tags)),
-            base=None if base is None else base.uid,
+            base=None if start.base is None else start.base.uid,
             program=runtime.program,
             host=runtime.hostname,
         )
 
 
-def _unreadable_ranges(extents: list[Extent], block_size: int) -> list[tuple[int, int]]:
-    """Return the ranges as a version records them; with small gaps closed where there are too many to record."""
-    merged = merge_extents(extents)
-    gap = block_size
-    while len(merged) > MAX_UNREADABLE_RANGES:
-        merged = _close_gaps(merged, gap)
-        gap *= 2
-    return [(extent.offset, extent.length) for extent in merged]
-
-
-def _close_gaps(extents: list[Extent], gap: int) -> list[Extent]:
-    closed = [extents[0]]
-    for extent in extents[1:]:
-        if extent.offset - closed[-1].end <= gap:
-            closed[-1] = Extent(closed[-1].offset, extent.end - closed[-1].offset)
-        else:
-            closed.append(extent)
-    return closed
+def _is_there(session: Session, known: Known) -> bool:
+    """Say whether a block can be relied on: what was never committed was never proven."""
+    return (session.is_present if known.committed else session.is_known)(Kind.BLOCK, known.object_id)

@@ -49,8 +49,18 @@ class Finished:
     stopped: str = ""
 
 
-class _NotGood(Exception):
-    pass
+class _Saved(NamedTuple):
+    """Whether a pack may go; if not, `fault` says what is wrong with it, empty if there is no space for copies."""
+
+    ready: bool
+    fault: str = ""
+
+
+class _Secured(NamedTuple):
+    """A needed record: the one to copy, None if there is a good copy elsewhere; or that there is none at all."""
+
+    copy: tuple[RecordHeader, bytes] | None
+    lost: bool = False
 
 
 class Finisher:
@@ -110,13 +120,13 @@ class Finisher:
                 self.result.stopped = "the time is over"
                 complete = False
                 break
-            try:
-                if self._save(pack, replaced):
-                    ready.append(pack)
-                else:
-                    complete = False
-            except _NotGood as error:
-                self.result.kept.append(f"{pack_name(pack.pack_type, pack.pack_id)}: {error}")
+            saved = self._save(pack, replaced)
+            if saved.ready:
+                ready.append(pack)
+            elif saved.fault:
+                self.result.kept.append(f"{pack_name(pack.pack_type, pack.pack_id)}: {saved.fault}")
+            else:
+                complete = False
         if ready:
             self._copier.publish()
         for pack in ready:
@@ -136,50 +146,45 @@ class Finisher:
                 return False
         return True
 
-    def _save(self, pack: ListedPack, replaced: set[ObjectId]) -> bool:
-        """Copy out of a pack what is needed and has no good copy elsewhere; False if there is no space for that.
-
-        Raises:
-            _NotGood: something needed has no good copy at all; the pack stays.
-        """
+    def _save(self, pack: ListedPack, replaced: set[ObjectId]) -> _Saved:
+        """Copy out of a pack what is needed and has no good copy elsewhere."""
         name = pack_name(pack.pack_type, pack.pack_id)
         try:
             entries = read_seal(self._storage, pack.pack_type, pack.pack_id, self._repository.owner).entries
         except NameNotFound:
-            return True  # another collector was quicker
+            return _Saved(ready=True)  # another collector was quicker
         except FormatError as error:
-            raise _NotGood(error.message) from error
+            return _Saved(ready=False, fault=error.message)
         if any(entry.kind not in tuple(Kind) for entry in entries):
-            raise _NotGood("it holds records of an unknown kind")
+            return _Saved(ready=False, fault="it holds records of an unknown kind")
         needed = [entry for entry in entries if entry.object_id not in replaced and self._is_needed(entry)]
         window = window_items(self._threads, 1 << 20)
         results = ordered_map(lambda entry: self._secure(name, entry), needed, threads=self._threads, window=window)
         with closing(results):
-            for found in results:
-                if found is None:
-                    continue
-                if not self._copying:
-                    return False
-                self._copier.copy(*found)
-        return True
+            for secured in results:
+                if secured.lost:
+                    return _Saved(ready=False, fault="a record that is needed is damaged")
+                if secured.copy is not None and not self._copying:
+                    return _Saved(ready=False)
+                if secured.copy is not None:
+                    self._copier.copy(*secured.copy)
+        return _Saved(ready=True)
 
     def _is_needed(self, entry: Entry) -> bool:
         return not self._copier.has(entry.kind, entry.object_id) and self._marker.is_needed(
             Kind(entry.kind), entry.object_id
         )
 
-    def _secure(self, name: str, entry: Entry) -> tuple[RecordHeader, bytes] | None:
-        """Return the record to copy, proven good; None if there is a good copy in a pack that no list names."""
+    def _secure(self, name: str, entry: Entry) -> _Secured:
+        """Look for a good copy in a pack that no list names; else return the record to copy, proven good."""
         kind = Kind(entry.kind)
         for place in self._repository.index.locate(kind, entry.object_id):
             if self._marker.is_place(place):
                 other = pack_name(place.pack_type, place.pack_id)
                 if self._read(other, place.offset, place.record_size, kind, entry.object_id) is not None:
-                    return None
+                    return _Secured(None)
         found = self._read(name, entry.offset, entry.record_size, kind, entry.object_id)
-        if found is None:
-            raise _NotGood(f"its record at {entry.offset} is needed and damaged")
-        return found
+        return _Secured(found, lost=found is None)
 
     def _read(
         self, name: str, offset: int, record_size: int, kind: Kind, object_id: ObjectId

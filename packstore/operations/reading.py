@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from packstore.blocks import Extent, Geometry, block_runs, zeros
+from packstore.blocks import Extent, Geometry, block_runs, merge_extents, zeros
 from packstore.errors import SourceReadFailed
 from packstore.limits import KIB
 from packstore.progress import StopRequest
@@ -33,8 +33,8 @@ class HoleRun:
     blocks: range
 
 
-def read_blocks(source: Source, block_size: int, stop: StopRequest) -> Iterator[ReadBlock | HoleRun]:
-    """Yield the whole source in order.
+def read_blocks(source: Source, block_size: int, stop: StopRequest, first: int = 0) -> Iterator[ReadBlock | HoleRun]:
+    """Yield the whole source in order; one whose size is known, from block `first` on.
 
     Raises:
         SourceError: it is gone, or ended early.
@@ -44,9 +44,11 @@ def read_blocks(source: Source, block_size: int, stop: StopRequest) -> Iterator[
         yield from _read_stream(source, block_size, stop)
         return
     geometry = Geometry(source.size, block_size)
-    for blocks, is_data in block_runs(geometry, source.extents()):
-        if not is_data:
+    for run, is_data in block_runs(geometry, source.extents()):
+        blocks = range(max(run.start, first), max(run.stop, first))
+        if not is_data and blocks:
             yield HoleRun(blocks)
+        if not is_data:
             continue
         for index in blocks:
             stop.check()
@@ -85,3 +87,23 @@ def _read_in_pieces(source: Source, index: int, extent: Extent) -> ReadBlock:
             parts.append(zeros(length))
             unreadable.append(Extent(offset, length))
     return ReadBlock(index, b"".join(parts), unreadable)
+
+
+def unreadable_ranges(extents: list[Extent], block_size: int, most: int) -> list[tuple[int, int]]:
+    """Return the ranges as a version records them; with small gaps closed where there are more than `most`."""
+    merged = merge_extents(extents)
+    gap = block_size
+    while len(merged) > most:
+        merged = _close_gaps(merged, gap)
+        gap *= 2
+    return [(extent.offset, extent.length) for extent in merged]
+
+
+def _close_gaps(extents: list[Extent], gap: int) -> list[Extent]:
+    closed = [extents[0]]
+    for extent in extents[1:]:
+        if extent.offset - closed[-1].end <= gap:
+            closed[-1] = Extent(closed[-1].offset, extent.end - closed[-1].offset)
+        else:
+            closed.append(extent)
+    return closed

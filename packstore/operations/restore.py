@@ -5,16 +5,19 @@ lie in the packs, a leaf page at a time, unless the target is a stream.
 Before: repository.tree, repository.objects. After: sources.target.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from packstore.blocks import Extent, Geometry, merge_extents
-from packstore.errors import DamageError, FormatError
+from packstore.errors import DamageError, FormatError, Interrupted, StorageError
 from packstore.format.page import Page
 from packstore.format.record import Kind
 from packstore.format.version import Version
 from packstore.ids import HOLE, ObjectId
+from packstore.limits import PAGE_ENTRIES
+from packstore.operations.journal import Finished, RestoreJournal
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.progress import Progress, StopRequest
 from packstore.repository.repository import Repository
@@ -24,11 +27,12 @@ from packstore.sources.base import Target
 
 @dataclass
 class RestoreResult:
-    """What was written and what could not be; sizes in bytes."""
+    """What was written and what could not be; sizes in bytes. `bytes_skipped` were written by an earlier attempt."""
 
     bytes_total: int
     bytes_data: int = 0
     bytes_hole: int = 0
+    bytes_skipped: int = 0
     damaged: list[Extent] = field(default_factory=list)
     unreadable: list[Extent] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -60,49 +64,97 @@ def restore(
     progress: Progress,
     *,
     threads: int,
+    journal: RestoreJournal | None = None,
+    resume: bool = False,
 ) -> RestoreResult:
     """Write a version to a target; return what is wrong with it, if anything.
+
+    With a `journal` an interrupted restore can go on later: with `resume`, which needs one.
 
     Raises:
         TargetError: the target cannot be used, and was not touched, or failed while it was written.
         StorageGone: the repository is out of reach.
         Interrupted: the target is incomplete.
     """
-    target.begin(version.size)
+    finished = _begin(version, target, journal, resume=resume)
     result = RestoreResult(version.size, unreadable=[Extent(*pair) for pair in version.unreadable])
+    result.damaged, result.reasons = list(finished.damaged), list(finished.reasons)
+    result.bytes_skipped = finished.length
     progress.start(f"restoring {version.volume}", version.size)
-    pieces = _pieces(repository, version, in_order=target.in_order)
+    progress.advance(finished.length)
+    pieces = _pieces(repository, version, finished.extents, in_order=target.in_order)
     window = window_items(threads, version.block_size)
-    with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
-        for piece in read:
-            stop.check()
-            _write(target, piece, result)
-            progress.advance(piece.extent.length)
+    try:
+        with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
+            for piece in read:
+                stop.check()
+                _write(target, piece, result)
+                progress.advance(piece.extent.length)
+                if journal:
+                    journal.done(piece.extent, result.damaged, result.reasons)
+    except (Interrupted, StorageError):
+        if journal:
+            journal.note(result.damaged, result.reasons)
+        raise
     result.damaged = merge_extents(result.damaged)
     target.finish()
     progress.finish()
     return result
 
 
-def _pieces(repository: Repository, version: Version, *, in_order: bool) -> Iterator[_Piece]:
+def _begin(version: Version, target: Target, journal: RestoreJournal | None, *, resume: bool) -> Finished:
+    if journal is not None and resume:
+        return journal.go_on()
+    target.begin(version.size)
+    return Finished()
+
+
+def _pieces(repository: Repository, version: Version, finished: list[Extent], *, in_order: bool) -> Iterator[_Piece]:
     geometry = Geometry(version.size, version.block_size)
     tree = repository.tree(version)
-    for number, blocks in leaf_spans(geometry.count):
-        whole = geometry.span(blocks)
-        try:
-            leaf = tree.leaf(number)
-        except DamageError as error:
-            yield _Piece(whole, fault=error.message)
-            continue
-        if leaf is None:
-            yield _Piece(whole)
-            continue
-        pieces = _leaf_pieces(leaf, blocks, geometry)
-        yield from pieces if in_order else sorted(pieces, key=lambda piece: _disk_order(repository, piece))
+    skip = _Skip(finished)
+    for number, every in leaf_spans(geometry.count):
+        for blocks in skip.rest(every, geometry):
+            whole = geometry.span(blocks)
+            try:
+                leaf = tree.leaf(number)
+            except DamageError as error:
+                yield _Piece(whole, fault=error.message)
+                continue
+            if leaf is None:
+                yield _Piece(whole)
+                continue
+            pieces = _leaf_pieces(leaf, blocks, geometry)
+            yield from pieces if in_order else sorted(pieces, key=lambda piece: _disk_order(repository, piece))
+
+
+class _Skip:
+    """Leaves out what is finished; asked in ascending order."""
+
+    def __init__(self, finished: list[Extent]) -> None:
+        self._finished = deque(merge_extents(finished))
+
+    def rest(self, blocks: range, geometry: Geometry) -> Iterator[range]:
+        """Yield the runs of `blocks` that are not wholly finished."""
+        start = blocks.start
+        for index in blocks:
+            if self._covers(geometry.extent(index)):
+                if start < index:
+                    yield range(start, index)
+                start = index + 1
+        if start < blocks.stop:
+            yield range(start, blocks.stop)
+
+    def _covers(self, extent: Extent) -> bool:
+        while self._finished and self._finished[0].end <= extent.offset:
+            self._finished.popleft()
+        return bool(self._finished) and (
+            self._finished[0].offset <= extent.offset and extent.end <= self._finished[0].end
+        )
 
 
 def _leaf_pieces(leaf: Page, blocks: range, geometry: Geometry) -> list[_Piece]:
-    return [_Piece(geometry.extent(index), leaf.id_at(index - blocks.start)) for index in blocks]
+    return [_Piece(geometry.extent(index), leaf.id_at(index % PAGE_ENTRIES)) for index in blocks]
 
 
 def _disk_order(repository: Repository, piece: _Piece) -> tuple[bytes, int]:

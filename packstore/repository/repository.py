@@ -203,8 +203,11 @@ class Repository:
 
     def tree(self, version: Version) -> TreeReader:
         """Return the tree of a version."""
-        count = -(-version.size // version.block_size)
-        return TreeReader(lambda page_id: self.read_object(Kind.PAGE, page_id), version.root, count)
+        return self.tree_of(version.root, -(-version.size // version.block_size))
+
+    def tree_of(self, root: ObjectId, block_count: int) -> TreeReader:
+        """Return the tree with this root, over so many blocks."""
+        return TreeReader(lambda page_id: self.read_object(Kind.PAGE, page_id), root, block_count)
 
     def is_readable(self, state: VersionState) -> bool:
         """Say whether a version is whole as far as can be told without reading it."""

@@ -12,6 +12,7 @@ from typing import Self
 
 from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import DeclaredDead, FormatError, NameNotFound, PackstoreError, StorageError, StorageGone
+from packstore.format.checkpoint import Checkpoint, encode_checkpoint
 from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
@@ -42,6 +43,7 @@ class Session:
         self._intent = publish_intent(self._storage, repository.keyring, repository.runtime, purpose)
         self._prover = Prover(self._storage, repository.owner)
         self._relied: set[tuple[PackType, PackId]] = set()
+        self._proven: set[tuple[PackType, PackId]] = set()
         self._existing: dict[PackId, bool] = {}
         self._fresh: dict[tuple[int, ObjectId], None] = {}
         self._own: set[PackId] = set()
@@ -67,8 +69,8 @@ class Session:
 
     @property
     def bytes_stored(self) -> int:
-        """Bytes that this session has added to the storage, with those of the open meta pack."""
-        return self._published_bytes + (self._meta.size if self._meta else 0)
+        """Bytes that this session has added to the storage, with those of the open packs."""
+        return self._published_bytes + sum(pack.size for pack in (self._blocks, self._meta) if pack)
 
     def _take_over(self) -> None:
         """Take in what dead writers have stored, and sweep what they had not finished."""
@@ -215,7 +217,7 @@ class Session:
         """
         self.flush()
         self.put_record(Kind.VERSION, encode_version(version))
-        self._prove_packs()
+        self._prove_packs(self._relied)
         self._seal_meta()
         reason = "the writer had been declared dead"
         self._fence([self._repository.new_event(EventType.REMOVE, [version.uid], value=reason)])
@@ -233,17 +235,34 @@ class Session:
         self._seal_meta()
         self._fence(undo)
 
+    def checkpoint(self, checkpoint: Checkpoint, instead: Checkpoint) -> None:
+        """Publish what is stored so far and, last, how far that is; the session goes on.
+
+        Raises:
+            StorageError: the checkpoint may or may not be there; all that it refers to is, if it is.
+            DeclaredDead: somebody took this writer for dead; `instead`, which refers to nothing, was published over it.
+        """
+        self.flush()
+        self.put_record(Kind.CHECKPOINT, encode_checkpoint(checkpoint))
+        self._prove_packs(self._relied - self._proven)
+        self._proven |= self._relied
+        self._seal_meta()
+        self._require_standing([(Kind.CHECKPOINT, encode_checkpoint(instead))])
+
     def _fence(self, undo: list[Event]) -> None:
         """End the session, unless somebody has declared it dead: then garbage may have been collected meanwhile."""
+        self._require_standing([(Kind.EVENT, encode_event(event)) for event in undo])
+        self._finish()
+
+    def _require_standing(self, undo: list[tuple[Kind, bytes]]) -> None:
         if not self._intent.stands():
-            for event in undo:
-                self.put_record(Kind.EVENT, encode_event(event))
+            for kind, plain in undo:
+                self.put_record(kind, plain)
             self._seal_meta()
             raise DeclaredDead(
                 "another process took this one for dead, so what it had committed was taken back",
                 advice="run it again: nothing that is stored is stored again",
             )
-        self._finish()
 
     def keep(self) -> None:
         """Publish what is stored so far without a version: the next backup will find it."""
@@ -271,13 +290,13 @@ class Session:
             return  # it cannot have been relied on: the proof would have failed in the same way
         self._append_meta(Kind.DIRECTORY, self._repository.keyring.object_id(directory), directory)
 
-    def _prove_packs(self) -> None:
-        """See that every pack newly relied on still exists.
+    def _prove_packs(self, relied: set[tuple[PackType, PackId]]) -> None:
+        """See that packs newly relied on still exist.
 
         Raises:
             StorageError: one is gone; no version is committed.
         """
-        for pack_type, pack_id in self._relied:
+        for pack_type, pack_id in sorted(relied):
             self._storage.size(pack_name(pack_type, pack_id))
 
     def _finish(self) -> None:

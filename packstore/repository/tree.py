@@ -106,6 +106,19 @@ class TreeWriter:
         self._count += count
         self._push_holes(0, count)
 
+    @property
+    def count(self) -> int:
+        """How many entries were added."""
+        return self._count
+
+    def snapshot(self) -> ObjectId:
+        """Store a tree of the entries so far; return the id of its root. The writer goes on as if nothing was."""
+        copy = TreeWriter(self._put_page)
+        copy._ids = [bytearray(ids) for ids in self._ids]
+        copy._fingerprints = bytearray(self._fingerprints)
+        copy._count = self._count
+        return copy.finish()
+
     def finish(self) -> ObjectId:
         """Store what is still open; return the id of the root, `HOLE` if there is nothing but holes."""
         if not self._count:

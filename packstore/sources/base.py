@@ -20,6 +20,13 @@ class Source(Protocol):
     def description(self) -> dict[str, str | int]:
         """Where it comes from, as the version records it."""
 
+    @property
+    def immutable_id(self) -> str:
+        """What names the state that everything read so far comes from, if it cannot change any more; else empty.
+
+        Asked anew each time: it is empty too once the state is another than when the source was opened.
+        """
+
     def extents(self) -> Iterator[Extent]:
         """Yield, in ascending order, the ranges that may hold anything but zeros. For a stream: nothing."""
 
@@ -66,3 +73,33 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+class ResumableTarget(Target, Protocol):
+    """A target that remembers, beside itself, how far a restore has come."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other target, once it is open; empty if nothing does."""
+
+    def recall(self) -> bytes | None:
+        """Return what was noted last, before `begin` or `go_on`; None if nothing was.
+
+        Raises:
+            TargetError: it cannot be read.
+        """
+
+    def go_on(self, size: int) -> None:
+        """Open the target as it is, instead of `begin`.
+
+        Raises:
+            TargetError: it is gone, busy, has another size, cannot be written.
+        """
+
+    def note(self, content: bytes) -> None:
+        """Make all that was written durable, and after that remember `content`; `begin` and `finish` forget it.
+
+        Raises:
+            TargetWriteFailed: what was written may be lost.
+            TargetError: only the note failed; what was noted before still holds.
+        """

@@ -15,6 +15,7 @@ from typing import Final
 from packstore.blocks import Extent
 from packstore.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, SourceReadFailed
 from packstore.limits import MIB
+from packstore.sources.identity import state_name
 
 _DROP_BYTES: Final = 16 * MIB
 """Pages are dropped in steps of this size."""
@@ -28,8 +29,10 @@ def readable_path(path: Path) -> str:
 class FileSource:
     """A regular file or block device, opened for reading."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+        """Open it; `immutable`: somebody gives their word that it does not change."""
         self._path = path
+        self._immutable = immutable
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -50,6 +53,7 @@ class FileSource:
             self.close()
             raise
         self._dropped = 0
+        self._state = state_name(self._descriptor, promised=immutable)
 
     def _kind_of(self, mode: int) -> str:
         if stat.S_ISREG(mode):
@@ -77,6 +81,12 @@ class FileSource:
                 "device": self._before.st_dev,
             }
         return where
+
+    @property
+    def immutable_id(self) -> str:
+        """What names the state of the file or device, as long as it is the one it had when it was opened."""
+        same = bool(self._state) and state_name(self._descriptor, promised=self._immutable) == self._state
+        return self._state if same else ""
 
     def extents(self) -> Iterator[Extent]:
         """Yield the ranges that are not holes; everything, where nobody can tell."""

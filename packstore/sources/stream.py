@@ -13,6 +13,7 @@ class StreamSource:
     """A stream, read once from its beginning to its end."""
 
     size = None
+    immutable_id = ""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -8,6 +8,7 @@ Before: operations.restore.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import struct
@@ -17,12 +18,15 @@ from typing import Final
 from packstore.blocks import zeros
 from packstore.errors import TargetBusy, TargetError, TargetExists, TargetTooSmall, TargetWriteFailed
 from packstore.limits import MIB
+from packstore.sources.identity import device_name, target_name
+from packstore.sources.memo import Memo
 
 _BLKROGET: Final = 0x125E
 _BLKZEROOUT: Final = 0x127F
 _SECTOR: Final = 512
 _FLUSH_BYTES: Final = 256 * MIB
 """Written back, and dropped from the cache, in steps of this size."""
+_MEMO_SUFFIX: Final = ".packstore-resume"
 _VANISHED: Final = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.EROFS}
 
 
@@ -31,9 +35,12 @@ class FileTarget:
 
     in_order = False
 
-    def __init__(self, path: Path, *, force: bool, sparse: bool) -> None:
+    def __init__(self, path: Path, *, force: bool, sparse: bool, state_directory: Path | None = None) -> None:
+        """Touch nothing. `state_directory` is where is remembered how far a restore to a device has come."""
         self._path = path
         self._force = force
+        self._state_directory = state_directory
+        self._fresh = True
         self._sparse = sparse
         self._descriptor: int | None = None
         self._device = False
@@ -44,6 +51,7 @@ class FileTarget:
         try:
             mode = self._path.stat().st_mode
         except FileNotFoundError:
+            self._forget()
             self._open(os.O_CREAT | os.O_EXCL)
         except OSError as error:
             raise TargetError(f"{self._path} cannot be used: {error.strerror}") from error
@@ -53,22 +61,58 @@ class FileTarget:
             self._resize(size)
 
     def _open_existing(self, mode: int, size: int) -> None:
-        self._device = stat.S_ISBLK(mode)
-        if not self._device and not stat.S_ISREG(mode):
-            raise TargetError(f"{self._path} is neither a file nor a block device")
+        self._require_usable(mode)
         if self._device:
             self._open(os.O_EXCL)
             self._require_writable()
-            have = os.lseek(self._fd, 0, os.SEEK_END)
-            if have < size:
-                raise TargetTooSmall(f"{self._path} has {have} bytes, the version has {size}")
+            self._require_room(size)
         if not self._force:
             what = "is a block device, and what is on it would be overwritten" if self._device else "exists"
-            raise TargetExists(f"{self._path} {what}", advice="restore with --force if that is what you want")
+            raise TargetExists(f"{self._path} {what}", advice=self._advice())
         if not self._device:
-            if holder := _loop_device_of(self._path):
-                raise TargetBusy(f"{self._path} is in use: it is what is behind {holder}", advice="detach it first")
+            self._require_unused()
+        # Durably, and before anything is overwritten: what is noted of the old content must not be believed of the new.
+        self._forget()
+        if not self._device:
             self._open(os.O_TRUNC)
+
+    def _advice(self) -> str:
+        memo = self._memo()
+        if memo is not None and memo.exists():
+            return "`restore --resume` goes on with the restore that was interrupted; --force begins anew"
+        return "restore with --force if that is what you want"
+
+    def go_on(self, size: int) -> None:
+        """Open the target as an interrupted restore has left it."""
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise TargetError(f"{self._path} cannot be used: {error.strerror}") from error
+        self._fresh = False
+        self._require_usable(status.st_mode)
+        if self._device:
+            self._open(os.O_EXCL)
+            self._require_writable()
+            self._require_room(size)
+        else:
+            self._require_unused()
+            self._open(0)
+            if status.st_size != size:
+                raise TargetError(f"{self._path} has {status.st_size} bytes, not the {size} that were restored to")
+
+    def _require_usable(self, mode: int) -> None:
+        self._device = stat.S_ISBLK(mode)
+        if not self._device and not stat.S_ISREG(mode):
+            raise TargetError(f"{self._path} is neither a file nor a block device")
+
+    def _require_room(self, size: int) -> None:
+        have = os.lseek(self._fd, 0, os.SEEK_END)
+        if have < size:
+            raise TargetTooSmall(f"{self._path} has {have} bytes, the version has {size}")
+
+    def _require_unused(self) -> None:
+        if holder := _loop_device_of(self._path):
+            raise TargetBusy(f"{self._path} is in use: it is what is behind {holder}", advice="detach it first")
 
     def _require_writable(self) -> None:
         """Refuse a read-only device before anything is read: the kernel opens it, and fails at the first write."""
@@ -111,8 +155,8 @@ class FileTarget:
             raise self._failed(error, offset) from error
 
     def zero(self, offset: int, length: int) -> None:
-        """Make a range read as zeros: nothing to do in a new file unless it is not to be sparse."""
-        if not self._device and self._sparse:
+        """Make a range read as zeros: nothing to do for holes of a file unless it is not to be sparse."""
+        if not self._device and self._sparse and (self._fresh or self._is_hole(offset, length)):
             return
         if self._device and self._sparse:
             begin, end = -(-offset // _SECTOR) * _SECTOR, (offset + length) // _SECTOR * _SECTOR
@@ -121,6 +165,13 @@ class FileTarget:
                 self._write_zeros(end, offset + length - end)
                 return
         self._write_zeros(offset, length)
+
+    def _is_hole(self, offset: int, length: int) -> bool:
+        """Say whether a range of a file that was not begun just now was never written."""
+        try:
+            return os.lseek(self._fd, offset, os.SEEK_DATA) >= offset + length
+        except OSError as error:
+            return error.errno == errno.ENXIO
 
     def _zero_sectors(self, offset: int, length: int) -> bool:
         try:
@@ -145,6 +196,47 @@ class FileTarget:
             os.fsync(self._fd)
         except OSError as error:
             raise self._failed(error, 0) from error
+        with contextlib.suppress(TargetError):
+            self._forget()  # what is left of it says that nothing is left to do, and is right
+
+    @property
+    def name(self) -> str:
+        """What tells the open target from every other one."""
+        return target_name(self._fd)
+
+    def recall(self) -> bytes | None:
+        """Return what was noted last."""
+        memo = self._memo()
+        return memo.read() if memo else None
+
+    def note(self, content: bytes) -> None:
+        """Wait until everything is on the disk, and only then remember that it is."""
+        try:
+            self._flush()
+        except OSError as error:
+            raise self._failed(error, 0) from error
+        memo = self._memo()
+        if memo is None:
+            raise TargetError(f"nothing tells {self._path} from another device")
+        memo.write(content)
+
+    def _forget(self) -> None:
+        memo = self._memo()
+        if memo is not None:
+            memo.remove()
+
+    def _memo(self) -> Memo | None:
+        """Return where is noted how far a restore has come: beside a file; by a device's own name."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            status = None
+        if status is None or not stat.S_ISBLK(status.st_mode):
+            return Memo(self._path.with_name(self._path.name + _MEMO_SUFFIX))
+        name = device_name(status.st_rdev)
+        if not name or self._state_directory is None:
+            return None
+        return Memo(self._state_directory / f"restore-{hashlib.sha256(name.encode()).hexdigest()[:32]}")
 
     def _flush(self) -> None:
         os.fdatasync(self._fd)

@@ -14,8 +14,8 @@ from packstore.cli.options import Settings
 README = (Path(__file__).parents[2] / "README.md").read_text()
 CONTRACT = {
     "init": {"--block-size", "--pack-size", "--no-encryption", "--encryption-version", "--key-file"},
-    "backup": {"--from", "--paranoid", "--compression", "--threads", "--tag"},
-    "restore": {"--force", "--no-sparse"},
+    "backup": {"--from", "--paranoid", "--compression", "--threads", "--tag", "--immutable"},
+    "restore": {"--force", "--no-sparse", "--resume"},
     "ls": set(),
     "show": set(),
     "check": {"--percent", "--keyless"},

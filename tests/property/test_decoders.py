@@ -16,7 +16,7 @@ from packstore.codec.compression import CompressionSpec, Compressor
 from packstore.codec.secret import SECRET_BYTES, format_secret, parse_secret
 from packstore.codec.sodium import AEADS, box_open, unseal
 from packstore.errors import FormatError, KeyFileUnusable
-from packstore.format import document, intent, pack, page, record, version
+from packstore.format import checkpoint, document, intent, pack, page, record, version
 from packstore.format.describe import describe
 from packstore.format.document import DocumentType, decode_document, encode_document
 from packstore.format.record import RecordHeader
@@ -105,6 +105,9 @@ CODINGS: dict[str, Coding] = {
     "list": Coding(intent.decode_list, intent.encode_list, strategies.LISTS, intent.LIST),
     "page": Coding(page.decode_page, page.encode_page, strategies.pages(), page.PAGE),
     "version": Coding(version.decode_version, version.encode_version, strategies.versions(), version.VERSION),
+    "checkpoint": Coding(
+        checkpoint.decode_checkpoint, checkpoint.encode_checkpoint, strategies.checkpoints(), checkpoint.CHECKPOINT
+    ),
     "event": Coding(version.decode_event, version.encode_event, strategies.EVENTS, version.EVENT),
 }
 MAPS = [name for name, coding in CODINGS.items() if coding.schema]

@@ -22,11 +22,15 @@ def noise_blocks(seed: object, count: int, block: int = BLOCK) -> bytes:
 class BytesSource:
     """A source in memory; `bad` ranges cannot be read, and long runs of zeros may be declared holes."""
 
-    def __init__(self, data: bytes, *, bad: tuple[Extent, ...] = (), sparse: bool = False) -> None:
+    def __init__(
+        self, data: bytes, *, bad: tuple[Extent, ...] = (), sparse: bool = False, immutable_id: str = ""
+    ) -> None:
         self.data = data
+        self.immutable_id = immutable_id
         self.bad = bad
         self.sparse = sparse
         self.reads = 0
+        self.offsets: list[int] = []
         self.on_read = lambda _: None
 
     @property
@@ -53,6 +57,7 @@ class BytesSource:
     def read(self, offset: int, length: int) -> bytes:
         """Return the range, or fail where it touches a bad one."""
         self.reads += 1
+        self.offsets.append(offset)
         self.on_read(self.reads)
         if any(bad.offset < offset + length and offset < bad.end for bad in self.bad):
             raise SourceReadFailed(f"bad sector near {offset}")

@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from packstore.format.checkpoint import Checkpoint
 from packstore.format.document import Epoch, RepositoryFile, SlotHeader, SlotKind
 from packstore.format.intent import CondemnedList, Intent, IntentRole
 from packstore.format.pack import PACK_HEADER, Entry, PackHeader, PackType, entry_of
@@ -183,6 +184,30 @@ def versions(draw: st.DrawFn) -> Version:
         base=draw(st.none() | uids()),
         program=draw(TEXT),
         host=draw(TEXT),
+    )
+
+
+@st.composite
+def checkpoints(draw: st.DrawFn) -> Checkpoint:
+    """Return a checkpoint that a writer might publish."""
+    version = draw(versions())
+    block_size = version.block_size
+    blocks = draw(st.integers(1, MAX_DEVICE_BYTES // block_size))
+    return Checkpoint(
+        id=version.uid,
+        volume=version.volume,
+        date_ms=version.date_ms,
+        counter=version.counter,
+        size=draw(st.integers(blocks * block_size, MAX_DEVICE_BYTES)),
+        block_size=block_size,
+        covered=blocks * block_size,
+        root=draw(uids(64)),
+        source=version.source,
+        immutable_id=draw(TEXT),
+        program=version.program,
+        host=version.host,
+        unreadable=draw(ranges(blocks * block_size)),
+        trusted_runs=version.trusted_runs,
     )
 
 

@@ -14,6 +14,7 @@ from packstore.codec.slots import Credential, OpenSlot, make_slot, open_epoch, o
 from packstore.codec.sodium import AEADS, argon2id
 from packstore.codec.stages import Stages
 from packstore.errors import FormatError, KeyFileUnusable
+from packstore.format.checkpoint import decode_checkpoint, encode_checkpoint
 from packstore.format.document import (
     Document,
     DocumentType,
@@ -259,6 +260,7 @@ RUNNERS: dict[str, Callable[[Case], Result]] = {
     "page": _plain(decode_page, encode_page),
     "version": _plain(decode_version, encode_version),
     "event": _plain(decode_event, encode_event),
+    "checkpoint": _plain(decode_checkpoint, encode_checkpoint),
     "secret": _secret,
 }
 

@@ -1,6 +1,7 @@
 """A repository, the machine it is used from, and what the tests do with both."""
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import threading
@@ -18,6 +19,7 @@ from packstore.ids import Uid
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.backup import BackupOptions, BackupResult, backup
 from packstore.operations.check import CheckReport, check_repository, check_stored_bytes
+from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.events import publish_events
 from packstore.operations.gc import GcOptions, GcReport, collect
 from packstore.operations.restore import RestoreResult, restore
@@ -120,10 +122,13 @@ class World:
         base: str | None = None,
         runtime: Runtime | None = None,
         stop: StopRequest | None = None,
+        checkpoints: CheckpointPolicy | None = None,
     ) -> BackupResult:
         """Back bytes or a source up; bytes are remembered as what the version must restore to."""
         device = BytesSource(source) if isinstance(source, bytes) else source
         options = BackupOptions(volume, base=base, paranoid=paranoid, threads=self.threads)
+        if checkpoints is not None:
+            options = dataclasses.replace(options, checkpoints=checkpoints)
         with self.open(runtime) as repository:
             result = backup(repository, device, options, stop or StopRequest(), NullProgress())
         if isinstance(source, bytes):

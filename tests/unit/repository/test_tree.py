@@ -127,3 +127,24 @@ def test_levels() -> None:
     """A tree would be one level too high or too low at the borders."""
     assert [tree_levels(count) for count in (1, 256, 257, 65_536, 65_537)] == [1, 1, 2, 2, 3]
     assert PAGE_ENTRIES == 256
+
+
+@pytest.mark.parametrize("holes", [0, 3, 300])
+def test_a_snapshot_is_the_tree_so_far(holes: int) -> None:
+    """A checkpoint would cover something else than what was read, or taking one change the version."""
+    for taken_at in (1, 255, 256, 257, 511, 512, 600, 70_000):
+        writer, plain, short = (TreeWriter(hash_page) for _ in range(3))
+        for index in range(taken_at + 5):
+            if index == taken_at:
+                assert writer.count == taken_at + holes
+                assert writer.snapshot() == short.finish()
+            for tree in (writer, plain) if index >= taken_at else (writer, plain, short):
+                tree.add(ObjectId(index.to_bytes(4, "big") + b"\x01" * 60), b"\x02" * 16)
+                if index == 0:
+                    tree.add_holes(holes)
+        assert writer.finish() == plain.finish()
+
+
+def hash_page(data: bytes) -> ObjectId:
+    """Store a page nowhere."""
+    return ObjectId(hashlib.sha512(data).digest())
