@@ -242,7 +242,11 @@ class _Collection:
         self._progress.start("looking for what is needed", None)
         self._mark_versions(state for state in moment.known.states if state.version.uid not in dead)
         for checkpoint in moment.known.checkpoints:
-            self._mark_tree(checkpoint.root, f"a checkpoint of {checkpoint.volume}")
+            try:
+                self._marker.mark_tree(checkpoint.root)
+            except DamageError as error:
+                # No version needs it: the backup that goes on from it reads those blocks again.
+                self._progress.warn(f"part of an unfinished backup of {checkpoint.volume} is lost: {error.message}")
         mark_records(self._repository, self._marker, moment.known, dead, set(self._listed))
         self.report.pages_read = self._marker.pages_read
         self._progress.finish()

@@ -17,6 +17,7 @@ from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, decode_event, decode_version
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.operations.gc_mark import Marker
+from packstore.repository.checkpoints import open_checkpoints
 from packstore.repository.history import VersionState, fold, forgotten_versions
 from packstore.repository.repository import Repository
 
@@ -78,18 +79,6 @@ def read_knowledge(repository: Repository) -> Knowledge:
 def _not_understood(reason: str) -> CollectionRefused:
     message = f"garbage cannot be told from what is needed: {reason}"
     return CollectionRefused(message, advice="use the newest packstore; nothing was deleted")
-
-
-def open_checkpoints(versions: list[Version], checkpoints: list[Checkpoint]) -> list[Checkpoint]:
-    """Return the newest checkpoint of each volume that has no later version. FORMAT.md section 10.2."""
-    newest: dict[str, Checkpoint] = {}
-    for checkpoint in sorted(checkpoints, key=lambda found: (found.counter, found.id)):
-        newest[checkpoint.volume] = checkpoint
-    for version in versions:
-        found = newest.get(version.volume)
-        if found is not None and version.counter > found.counter:
-            del newest[version.volume]
-    return list(newest.values())
 
 
 def mark_records(repository: Repository, marker: Marker, known: Knowledge, dead: set[Uid], packs: set[PackId]) -> None:
