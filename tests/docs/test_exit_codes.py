@@ -17,6 +17,9 @@ RANGES = {
     "DamageError": range(40, 50),
     "SourceError": range(50, 55),
     "TargetError": range(55, 60),
+    "GuardError": range(60, 65),
+    "Attention": range(65, 70),
+    "ConfigError": range(70, 80),
     "UsageError": range(2, 3),
     "Interrupted": range(130, 131),
 }
