@@ -1,5 +1,6 @@
 """`packstore backup`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import counted, rate, size
+from packstore.cli.times import parse_expiry
 from packstore.cli.versions import iso_date
 from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import SourceReadFailed, UsageError
@@ -37,7 +39,17 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.option(
     "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
 )
-@click.option("--tag", "tags", multiple=True, metavar="T", help="Tag the version; may be given several times.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="T",
+    help="Tag the version, instead of automatically; may be given several times.",
+)
+@click.option(
+    "--no-auto-tags", is_flag=True, help="Do not tag the version b_daily, b_weekly, b_monthly as they are due."
+)
+@click.option("--expire", metavar="DATE", help="The version may be removed after 2026-12-24, or in 30d.")
 @common_options
 @pass_settings
 def command(
@@ -49,21 +61,30 @@ def command(
     compression: str,
     threads: int | None,
     tags: tuple[str, ...],
+    no_auto_tags: bool,
+    expire: str | None,
 ) -> None:
     """Store SOURCE, a file, a block device or - for standard input, as a new version of VOLUME.
 
     VOLUME is the last part of SOURCE unless it is given. Only what is not in the repository yet is stored. An
     interrupted backup is simply run again: what is stored is not stored again.
 
+    Without --tag the version is tagged b_daily, b_weekly and b_monthly if the volume's last version so tagged is at
+    least a day, a week, a month old, or there is none.
+
     \b
     Examples:
       packstore -r REPO backup /dev/vg/root
-      packstore -r REPO backup disk.img web1 --tag before-upgrade
+      packstore -r REPO backup disk.img web1 --tag before-upgrade --expire 30d
       zcat old.img.gz | packstore -r REPO backup - old
     """  # noqa: D301
     output = settings.output()
     name = _default_volume(source) if volume is None else volume
-    options = BackupOptions(name, base, paranoid, threads or default_threads(), tags)
+    expires = None if expire is None else parse_expiry(expire, datetime.now(UTC))
+    automatic = not tags and not no_auto_tags
+    options = BackupOptions(
+        name, base, paranoid, threads or default_threads(), tags, auto_tags=automatic, expires=expires
+    )
     opened = open_source(source)
     try:
         check_options(opened, options)
@@ -111,6 +132,7 @@ def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
         "version": result.version.uid.hex(),
         "volume": result.version.volume,
         "date": iso_date(VersionState(result.version).date),
+        "tags": result.version.tags,
         "base": result.base.uid.hex() if result.base else None,
         "bytes_total": result.version.size,
         "bytes_read": counters.read,

@@ -39,7 +39,7 @@ class VersionState:
     @property
     def date(self) -> datetime:
         """When the version was made, by its writer's clock."""
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(self.version.date_ms, _MAX_MS))
+        return moment_of(self.version.date_ms)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -62,6 +62,11 @@ _MAX_MS: Final = 253_402_127_999_000
 """Two days before the year 9999 ends, which is as far as a `datetime` goes in any time zone."""
 
 
+def moment_of(date_ms: int) -> datetime:
+    """Return a time of a record; what is beyond any calendar becomes the last moment there is."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(date_ms, _MAX_MS))
+
+
 def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionState]:
     """Return the state of every version, the oldest first."""
     by_version: defaultdict[Uid, list[Event]] = defaultdict(list)
@@ -74,7 +79,6 @@ def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionSt
 
 def _state(version: Version, events: list[Event]) -> VersionState:
     """Fold the events that name this version: one that takes back does so for the versions it names itself."""
-
     protected = bool(_standing(events, EventType.PROTECT))
     undeletes = {event.id for event in events if event.type == EventType.UNDELETE}
     # Collected somewhere; but not by whoever had heard of an undelete that was published elsewhere.

@@ -15,7 +15,7 @@ def test_table(stored: Program, device: Path) -> None:
     """The versions could not be told apart by a person."""
     stored("backup", device, "web1", "--tag", "old", "--tag", "new").expect(0)
     header, first, second = stored("ls").expect(0).out.splitlines()
-    assert header.split() == ["VERSION", "DATE", "VOLUME", "SIZE", "STATE", "TAGS"]
+    assert header.split() == ["VERSION", "DATE", "VOLUME", "SIZE", "STATE", "EXPIRES", "TAGS"]
     assert "disk.img" in first
     assert second.endswith("new, old")
     uid = second.split()[0]
@@ -30,7 +30,11 @@ def test_json(stored: Program, device: Path) -> None:
     assert found["size"] == device.stat().st_size
     assert found["valid"] is True
     assert found["date"].endswith("Z")
-    assert found["tags"] == []
+    assert found["tags"] == ["b_daily", "b_monthly", "b_weekly"]
+    assert found["protected"] is False
+    assert found["expires"] is None
+    assert found["removed"] is False
+    assert found["snapshot"] is None
 
 
 def test_one_volume(stored: Program, device: Path) -> None:

@@ -97,7 +97,15 @@ def test_discarding_leaves_nothing(storage: Storage) -> None:
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_could_leave_the_storage_are_refused(storage: Storage, name: str) -> None:
     """A name from a file would reach outside the repository."""
-    for call in (storage.read, storage.size, storage.modified_ms, storage.exists, storage.delete, storage.create, storage.list_files):
+    for call in (
+        storage.read,
+        storage.size,
+        storage.modified_ms,
+        storage.exists,
+        storage.delete,
+        storage.create,
+        storage.list_files,
+    ):
         with pytest.raises(StorageError):
             call(name)
     with pytest.raises(StorageError):
