@@ -130,7 +130,7 @@ def find_version(spec: str, states: list[VersionState]) -> VersionState:
 
 
 def find_removed(spec: str, states: list[VersionState]) -> VersionState:
-    """Find a removed version: a uid, a unique prefix of one, or VOLUME if only one of its versions is removed.
+    """Find a removed version: a uid, a unique prefix of one, or VOLUME if only one of its versions can come back.
 
     Raises:
         VersionNotFound: none matches.
@@ -141,6 +141,7 @@ def find_removed(spec: str, states: list[VersionState]) -> VersionState:
     if by_uid is not None:
         return by_uid
     of_volume = [state for state in removed if state.version.volume == spec]
+    of_volume = [state for state in of_volume if not state.gone] or of_volume[-1:]
     if len(of_volume) > 1:
         message = f"{len(of_volume)} versions of {spec} are removed"
         raise AmbiguousVersion(message, advice=f"give the uid: `packstore ls --removed {spec}` shows them")

@@ -203,6 +203,10 @@ def test_what_has_been_collected_stays_removed(aged: Aged) -> None:
     aged.collect(uid)
     aged.program("undelete", "disk").refused(63, "has been collected")
     assert "collected" in aged.program("ls", "--removed").expect(0).out
+    second = aged.back_up(OLD)
+    aged.program("rm", second).expect(0)
+    aged.program("undelete", "disk").expect(0)
+    assert aged.uids() == [second]
 
 
 def merge(target: Path, source: Path) -> None:

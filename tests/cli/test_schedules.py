@@ -134,7 +134,7 @@ WRONG = {
     "schedule is not known": '[schedule.daily]\ninterval = "1d"\nkeep = 1\n',
     "schedules must be a table": "schedules = 3\n",
     "schedules.daily must be a table": "[schedules]\ndaily = 3\n",
-    "schedules.daily.intervall is not known": '[schedules.daily]\nintervall = "1d"\nkeep = 1\n',
+    "schedules.daily.intervals is not known": '[schedules.daily]\nintervals = "1d"\nkeep = 1\n',
     "schedules.daily.interval must be a duration": "[schedules.daily]\ninterval = 1\nkeep = 1\n",
     "schedules.daily.interval is not a duration": '[schedules.daily]\ninterval = "1"\nkeep = 1\n',
     "schedules.daily.interval must be longer": '[schedules.daily]\ninterval = "0d"\nkeep = 1\n',
