@@ -37,6 +37,14 @@
     │   ├── TargetBusy                57
     │   ├── TargetTooSmall            58
     │   └── TargetWriteFailed         59
+    ├── GuardError                    60
+    │   ├── VersionProtected          61
+    │   ├── VersionTooYoung           62
+    │   └── VersionCondemned          63
+    ├── Attention                     65
+    │   ├── BackupDue                 66
+    │   └── SlaBreached               67
+    ├── ConfigError                   70
     ├── CollectionError               80
     │   ├── CollectionRefused         81
     │   └── CollectorBusy             82
@@ -284,6 +292,54 @@ class TargetWriteFailed(TargetError):
     """Writing to the target failed; what is there is incomplete."""
 
     exit_code = 59
+
+
+class GuardError(PackstoreError):
+    """A guard refuses what was asked for; nothing was changed."""
+
+    exit_code = 60
+
+
+class VersionProtected(GuardError):
+    """The version is protected and cannot be removed."""
+
+    exit_code = 61
+
+
+class VersionTooYoung(GuardError):
+    """The version is younger than the minimum age, and --force was not given."""
+
+    exit_code = 62
+
+
+class VersionCondemned(GuardError):
+    """What only this removed version needs has been deleted, or is about to be: it cannot be kept any more."""
+
+    exit_code = 63
+
+
+class Attention(PackstoreError):
+    """Nothing failed, and something needs to be done: for monitoring."""
+
+    exit_code = 65
+
+
+class BackupDue(Attention):
+    """`due`: at least one backup is due."""
+
+    exit_code = 66
+
+
+class SlaBreached(Attention):
+    """`sla`: backups are not as the schedules promise."""
+
+    exit_code = 67
+
+
+class ConfigError(PackstoreError):
+    """The configuration file cannot be read, or says what makes no sense."""
+
+    exit_code = 70
 
 
 class CollectionError(PackstoreError):

@@ -93,6 +93,10 @@ class FileOps:
         """Return a file's size in bytes."""
         return path.stat().st_size
 
+    def modified_ms(self, path: Path) -> int:
+        """Return when a file was last written, in milliseconds since 1970 UTC."""
+        return path.stat().st_mtime_ns // 1_000_000
+
     def exists(self, path: Path) -> bool:
         """Say whether a name is taken."""
         return path.exists()

@@ -1,5 +1,6 @@
 """`packstore backup`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import counted, rate, size
+from packstore.cli.times import parse_expiry
 from packstore.cli.versions import iso_date
 from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import SourceReadFailed, UsageError
@@ -40,20 +42,27 @@ _STOPPED = "run it again: what is stored is not stored again"
 )
 @click.option("--immutable", is_flag=True, help="You know that SOURCE does not change any more: it is a snapshot.")
 @click.option("--checkpoint-every", callback=parse_size, hidden=True, help="Bytes newly stored between checkpoints.")
-@click.option("--tag", "tags", multiple=True, metavar="T", help="Tag the version; may be given several times.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="T",
+    help="Tag the version, instead of automatically; may be given several times.",
+)
+@click.option(
+    "--no-auto-tags", is_flag=True, help="Do not tag the version b_daily, b_weekly, b_monthly as they are due."
+)
+@click.option("--expire", metavar="DATE", help="The version may be removed after 2026-12-24, or in 30d.")
 @common_options
 @pass_settings
 def command(
     settings: Settings,
+    /,
     source: str,
     volume: str | None,
-    base: str | None,
-    paranoid: bool,
     compression: str,
-    threads: int | None,
     immutable: bool,
-    checkpoint_every: int | None,
-    tags: tuple[str, ...],
+    **chosen: Any,  # noqa: ANN401  the options of `_options`, each of its own type
 ) -> None:
     """Store SOURCE, a file, a block device or - for standard input, as a new version of VOLUME.
 
@@ -62,17 +71,19 @@ def command(
     either if SOURCE cannot have changed: a file with the immutable attribute or on a read-only file system, a
     read-only device mapper volume, or, with --immutable, anything that you know to be a snapshot.
 
+    Without --tag the version is tagged b_daily, b_weekly and b_monthly if the volume's last version so tagged is at
+    least a day, a week, a month old, or there is none.
+
     \b
     Examples:
       packstore -r REPO backup /dev/vg/root
-      packstore -r REPO backup disk.img web1 --tag before-upgrade
+      packstore -r REPO backup disk.img web1 --tag before-upgrade --expire 30d
       packstore -r REPO backup /dev/vg/root-snap root --immutable
       zcat old.img.gz | packstore -r REPO backup - old
     """  # noqa: D301
     output = settings.output()
     name = _default_volume(source) if volume is None else volume
-    policy = CheckpointPolicy() if checkpoint_every is None else CheckpointPolicy(checkpoint_every)
-    options = BackupOptions(name, base, paranoid, threads or default_threads(), tags, policy)
+    options = _options(name, **chosen)
     opened = open_source(source, immutable=immutable)
     if immutable and not opened.immutable_id:
         output.warn(f"nothing tells {source} from another device: if the backup is interrupted, it is read again")
@@ -100,6 +111,29 @@ def command(
         raise SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
 
 
+def _options(
+    volume: str,
+    *,
+    base: str | None,
+    paranoid: bool,
+    threads: int | None,
+    checkpoint_every: int | None,
+    tags: tuple[str, ...],
+    no_auto_tags: bool,
+    expire: str | None,
+) -> BackupOptions:
+    return BackupOptions(
+        volume,
+        base,
+        paranoid,
+        threads or default_threads(),
+        tags,
+        CheckpointPolicy() if checkpoint_every is None else CheckpointPolicy(checkpoint_every),
+        auto_tags=not tags and not no_auto_tags,
+        expires=None if expire is None else parse_expiry(expire, datetime.now(UTC)),
+    )
+
+
 def _default_volume(source: str) -> str:
     if source == "-":
         raise UsageError("standard input has no name: which volume is it?")
@@ -122,6 +156,7 @@ def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
         "version": result.version.uid.hex(),
         "volume": result.version.volume,
         "date": iso_date(VersionState(result.version).date),
+        "tags": result.version.tags,
         "base": result.base.uid.hex() if result.base else None,
         "bytes_total": result.version.size,
         "bytes_read": counters.read,

@@ -1,11 +1,17 @@
 """`packstore show`."""
 
+from datetime import datetime
+from typing import Any
+
 import click
 
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import size
-from packstore.cli.versions import local_date, summary
+from packstore.cli.versions import condition, expiry, iso_date, local_date, local_time, summary
+from packstore.ids import Uid
+from packstore.repository.history import moment_of
+from packstore.repository.repository import Repository
 
 
 @click.command()
@@ -38,18 +44,47 @@ def command(settings: Settings, version: str) -> None:
             "trusted_runs": found.trusted_runs,
             "host": found.host,
             "program": found.program,
+            "history": _history(repository, found.uid),
         }
     rows = [
         ("version", found.uid.hex()),
         ("volume", found.volume),
         ("date", local_date(state)),
         ("size", f"{size(found.size)} ({found.size} bytes)"),
-        ("state", "valid" if document["valid"] else "incomplete"),
+        ("state", condition(document) or "valid"),
+        ("expires", expiry(state) or "never"),
         ("tags", ", ".join(document["tags"]) or "-"),
         ("source", f"{found.source.get('type', '?')} {found.source.get('path', '')}"),
         ("base", document["base"] or "-"),
         ("made by", f"{found.program} on {found.host}"),
         *((name.replace("_", " "), size(value)) for name, value in found.statistics.items() if "bytes" in name),
         *(("unreadable", f"{length} bytes at {offset}") for offset, length in found.unreadable),
+        *(("history", _line(event)) for event in document["history"]),
     ]
     output.result({"version": document}, [f"{name:16} {value}" for name, value in rows])
+
+
+def _history(repository: Repository, uid: Uid) -> list[dict[str, Any]]:
+    """Return what was said about a version, in the order in which it counts."""
+    events = sorted(
+        (event for event in repository.events() if uid in event.versions), key=lambda event: (event.counter, event.id)
+    )
+    taken_back = {one for event in events for one in event.cancels}
+    return [
+        {
+            "id": event.id.hex(),
+            "date": iso_date(moment_of(event.date_ms)),
+            "type": event.type,
+            "value": event.value,
+            "taken_back": event.id in taken_back,
+            "host": event.host,
+            "program": event.program,
+        }
+        for event in events
+    ]
+
+
+def _line(event: dict[str, Any]) -> str:
+    date = local_time(datetime.fromisoformat(event["date"]))
+    value = f" {event['value']}" if event["value"] else ""
+    return f"{date} {event['type']}{value} on {event['host']}{', taken back' if event['taken_back'] else ''}"

@@ -18,14 +18,24 @@ from packstore.errors import Interrupted, PackstoreError, UsageError
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
     "check": "Verify what is stored, and say what damage means for each version.",
+    "due": "Say for which volumes a backup is due.",
+    "expire": "Say when a version may be removed.",
     "gc": "Free the space that only removed versions need.",
     "hold": "Keep everything from being deleted while a command runs.",
     "index": "Look at the index, a local cache, or make it anew.",
     "init": "Make a repository.",
     "ls": "List versions.",
+    "protect": "Protect a version from being removed.",
+    "prune": "Remove the versions that no rule keeps.",
     "restore": "Write a version to a file, a device or standard output.",
+    "rm": "Remove versions.",
     "show": "Show all there is to know about a version.",
+    "sla": "Say where backups are not as promised.",
     "status": "Show who is writing, holding or collecting garbage.",
+    "tag": "Give a version tags.",
+    "undelete": "Bring removed versions back.",
+    "unprotect": "Take the protection of a version back.",
+    "untag": "Take tags from a version.",
 }
 
 

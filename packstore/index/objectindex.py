@@ -258,6 +258,18 @@ class ObjectIndex:
                 last = uid
                 present = cursor.next()
 
+    def holders(self, kind: Kind, uid: Uid) -> list[tuple[PackId, bytes]]:
+        """Return the meta packs that hold a version, an event or the like, each with its plaintext."""
+        prefix = bytes([kind]) + uid
+        found = []
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["records"])
+            present = cursor.set_range(prefix)
+            while present and cursor.key().startswith(prefix):
+                found.append((PackId(cursor.key()[len(prefix) :]), bytes(cursor.value())))
+                present = cursor.next()
+        return found
+
     def add_orphan(self, pack_type: PackType, pack_id: PackId, entries: Iterable[Entry]) -> None:
         """Take in a pack by its own directory."""
         self._environment.write(lambda transaction: self._claim(transaction, ORPHAN, pack_type, pack_id, entries))

@@ -16,11 +16,12 @@ from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import DeclaredDead, Interrupted, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
-from packstore.format.version import Version, volume_name_fault
+from packstore.format.version import EventType, Version, encode_event, volume_name_fault
 from packstore.ids import HOLE, ObjectId
 from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES
 from packstore.operations.base import choose_base
 from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
+from packstore.operations.marks import tag_fault
 from packstore.operations.pipeline import default_threads, ordered_map, window_items
 from packstore.operations.reading import HoleRun, ReadBlock, read_block, read_blocks, unreadable_ranges
 from packstore.operations.resume import (
@@ -31,7 +32,9 @@ from packstore.operations.resume import (
     TakenRun,
     choose_checkpoint,
 )
+from packstore.operations.schedules import automatic_tags
 from packstore.progress import Progress, StopRequest
+from packstore.repository.history import moment_of
 from packstore.repository.repository import Repository
 from packstore.repository.session import Session
 from packstore.repository.tree import TreeWriter
@@ -50,6 +53,10 @@ class BackupOptions:
     threads: int = field(default_factory=default_threads)
     tags: tuple[str, ...] = ()
     checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    auto_tags: bool = False
+    """Add b_daily, b_weekly, b_monthly as they are due."""
+    expires: str | None = None
+    """RFC 3339 date and time after which the version may be removed."""
 
 
 @dataclass
@@ -129,14 +136,10 @@ def check_options(source: Source, options: BackupOptions) -> None:
     """
     if fault := volume_name_fault(options.volume):
         raise UsageError(f"{options.volume!r} cannot be the name of a volume: {fault}")
-    if len(options.tags) > MAX_TAGS or any(not _is_tag(tag) for tag in options.tags):
+    if len(options.tags) > MAX_TAGS or any(map(tag_fault, options.tags)):
         raise UsageError(f"a tag has 1 to {MAX_TAG_BYTES} printable bytes, a version at most {MAX_TAGS} tags")
     if source.size is not None and source.size > MAX_DEVICE_BYTES:
         raise UsageError(f"a device of {source.size} bytes is beyond what a version can hold")
-
-
-def _is_tag(text: str) -> bool:
-    return text.isprintable() and 1 <= len(text.encode()) <= MAX_TAG_BYTES
 
 
 class _Backup:
@@ -178,6 +181,10 @@ class _Backup:
             root = tree.finish()
             session.flush()
             version = self._version(session, root, start, begin)
+            if self._options.expires:
+                # An event waits for its version: what is published before the commit counts from the commit on.
+                event = self._repository.new_event(EventType.EXPIRE, [version.uid], value=self._options.expires)
+                session.put_record(Kind.EVENT, encode_event(event))
             session.commit(version)
             self._progress.finish()
             seconds = time.monotonic() - begin
@@ -320,11 +327,18 @@ class _Backup:
                 "bytes_resumed": counters.resumed,
                 "duration_ms": int(1000 * (time.monotonic() - begin)),
             },
-            tags=sorted(set(self._options.tags)),
+            tags=self._tags(),
             base=None if start.base is None else start.base.uid,
             program=runtime.program,
             host=runtime.hostname,
         )
+
+    def _tags(self) -> list[str]:
+        tags = set(self._options.tags)
+        if self._options.auto_tags:
+            made = moment_of(self._date_ms).astimezone()
+            tags.update(automatic_tags(self._options.volume, self._repository.states(), made))
+        return sorted(tags)
 
 
 def _is_there(session: Session, known: Known) -> bool:

@@ -18,6 +18,11 @@ from packstore.ids import Uid
 
 _UID: Final = re.compile(r"[0-9a-f]{4,32}")
 _PARTS: Final = re.compile(r"(?P<volume>[^@~]+)(?:~(?P<back>[0-9]{1,9})|@(?P<date>.+))?")
+_TAKEN_BACK_BY: Final = {
+    EventType.REMOVE: EventType.UNDELETE,
+    EventType.PROTECT: EventType.UNPROTECT,
+    EventType.TAG: EventType.UNTAG,
+}
 
 
 @dataclass
@@ -34,7 +39,18 @@ class VersionState:
     @property
     def date(self) -> datetime:
         """When the version was made, by its writer's clock."""
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(self.version.date_ms, _MAX_MS))
+        return moment_of(self.version.date_ms)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The moment after which the version may be removed; None: never, and also where nobody can read it."""
+        try:
+            moment = datetime.fromisoformat(self.expires or "")
+            if _is_day(self.expires or ""):
+                moment += timedelta(days=1)
+            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def complete(self) -> bool:
@@ -44,6 +60,11 @@ class VersionState:
 
 _MAX_MS: Final = 253_402_127_999_000
 """Two days before the year 9999 ends, which is as far as a `datetime` goes in any time zone."""
+
+
+def moment_of(date_ms: int) -> datetime:
+    """Return a time of a record; what is beyond any calendar becomes the last moment there is."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(date_ms, _MAX_MS))
 
 
 def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionState]:
@@ -58,22 +79,17 @@ def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionSt
 
 def _state(version: Version, events: list[Event]) -> VersionState:
     """Fold the events that name this version: one that takes back does so for the versions it names itself."""
-
-    def standing(given: EventType, taken_back: EventType) -> list[Event]:
-        cancelled = {uid for event in events if event.type == taken_back for uid in event.cancels}
-        return [event for event in events if event.type == given and event.id not in cancelled]
-
-    protected = bool(standing(EventType.PROTECT, EventType.UNPROTECT))
+    protected = bool(_standing(events, EventType.PROTECT))
     undeletes = {event.id for event in events if event.type == EventType.UNDELETE}
     # Collected somewhere; but not by whoever had heard of an undelete that was published elsewhere.
     gone = any(event.type == EventType.GONE and undeletes <= set(event.cancels) for event in events)
     taken = {event.value for event in events if event.type == EventType.UNTAG and event.value}
-    given = {event.value for event in standing(EventType.TAG, EventType.UNTAG) if event.value}
+    given = {event.value for event in _standing(events, EventType.TAG) if event.value}
     expires = [(event.counter, event.id, event.value) for event in events if event.type == EventType.EXPIRE]
     return VersionState(
         version=version,
         tags=set(version.tags) - taken | given,
-        removed=(gone or bool(standing(EventType.REMOVE, EventType.UNDELETE))) and not protected,
+        removed=(gone or bool(_standing(events, EventType.REMOVE))) and not protected,
         protected=protected,
         gone=gone and not protected,
         expires=max(expires)[2] if expires else None,
@@ -104,6 +120,17 @@ def _stays_gone(events: list[Event]) -> bool:
     return any(event.type == EventType.GONE and undeletes <= set(event.cancels) for event in events)
 
 
+def _standing(events: list[Event], given: EventType) -> list[Event]:
+    taken_back = _TAKEN_BACK_BY[given]
+    cancelled = {uid for event in events if event.type == taken_back for uid in event.cancels}
+    return [event for event in events if event.type == given and event.id not in cancelled]
+
+
+def standing(events: Iterable[Event], uid: Uid, given: EventType) -> list[Event]:
+    """Return the events of a type that stand for a version: those that whoever takes them back must name."""
+    return _standing([event for event in events if uid in event.versions], given)
+
+
 def find_version(spec: str, states: list[VersionState]) -> VersionState:
     """Find a version: a uid, a unique prefix of one, VOLUME, VOLUME~N or VOLUME@DATE.
 
@@ -112,22 +139,56 @@ def find_version(spec: str, states: list[VersionState]) -> VersionState:
         AmbiguousVersion: several do.
     """
     present = [state for state in states if not state.removed]
-    by_uid = [state for state in present if state.version.uid.hex() == spec]
-    if by_uid:
-        return by_uid[0]
-    by_prefix = [state for state in present if _UID.fullmatch(spec) and state.version.uid.hex().startswith(spec)]
+    by_uid, by_prefix = _by_uid(spec, present)
+    if by_uid is not None:
+        return by_uid
     of_volume = _of_volume(spec, present)
     if by_prefix and of_volume is not None:
         raise AmbiguousVersion(
             f"{spec} is both a volume and the beginning of a uid", advice=f"give the whole uid, or {spec}~0"
         )
-    if len(by_prefix) > 1:
-        uids = ", ".join(state.version.uid.hex() for state in by_prefix[:4])
-        raise AmbiguousVersion(f"{spec} is the beginning of several uids: {uids}", advice="give more of it")
-    found = of_volume or (by_prefix[0] if by_prefix else None)
+    found = of_volume or _only(spec, by_prefix)
     if found is None:
         raise VersionNotFound(f"no version matches {spec!r}", advice=_advice(present))
     return found
+
+
+def find_removed(spec: str, states: list[VersionState]) -> VersionState:
+    """Find a removed version: a uid, a unique prefix of one, or VOLUME if only one of its versions can come back.
+
+    Raises:
+        VersionNotFound: none matches.
+        AmbiguousVersion: several do.
+    """
+    removed = [state for state in states if state.removed]
+    by_uid, by_prefix = _by_uid(spec, removed)
+    if by_uid is not None:
+        return by_uid
+    of_volume = [state for state in removed if state.version.volume == spec]
+    of_volume = [state for state in of_volume if not state.gone] or of_volume[-1:]
+    if len(of_volume) > 1:
+        message = f"{len(of_volume)} versions of {spec} are removed"
+        raise AmbiguousVersion(message, advice=f"give the uid: `packstore ls --removed {spec}` shows them")
+    if of_volume and by_prefix:
+        raise AmbiguousVersion(f"{spec} is both a volume and the beginning of a uid", advice="give the whole uid")
+    found = of_volume[0] if of_volume else _only(spec, by_prefix)
+    if found is None:
+        raise VersionNotFound(f"no removed version matches {spec!r}", advice="`packstore ls --removed` shows them")
+    return found
+
+
+def _by_uid(spec: str, states: list[VersionState]) -> tuple[VersionState | None, list[VersionState]]:
+    """Return the version of this uid, or else those whose uids begin so."""
+    by_prefix = [state for state in states if _UID.fullmatch(spec) and state.version.uid.hex().startswith(spec)]
+    whole = [state for state in by_prefix if state.version.uid.hex() == spec]
+    return (whole[0], []) if whole else (None, by_prefix)
+
+
+def _only(spec: str, by_prefix: list[VersionState]) -> VersionState | None:
+    if len(by_prefix) > 1:
+        uids = ", ".join(state.version.uid.hex() for state in by_prefix[:4])
+        raise AmbiguousVersion(f"{spec} is the beginning of several uids: {uids}", advice="give more of it")
+    return by_prefix[0] if by_prefix else None
 
 
 def _of_volume(spec: str, present: list[VersionState]) -> VersionState | None:

@@ -67,6 +67,12 @@ class Storage(Protocol):
     def size(self, name: str) -> int:
         """Return a file's size in bytes. Raises NameNotFound."""
 
+    def modified_ms(self, name: str) -> int | None:
+        """Return when a file was published, in milliseconds since 1970 UTC, by the storage's own clock.
+
+        None where it cannot tell. A copy may say when it was copied. Raises NameNotFound.
+        """
+
     def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes from `offset` (to the end if None); fewer only at the end. Raises NameNotFound."""
 

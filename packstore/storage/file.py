@@ -83,6 +83,11 @@ class FileStorage:
         with _translated(f"cannot look at {name}"):
             return self._ops.size(self._path(name))
 
+    def modified_ms(self, name: str) -> int | None:
+        """Return when a file was last written, in milliseconds since 1970 UTC."""
+        with _translated(f"cannot look at {name}"):
+            return self._ops.modified_ms(self._path(name))
+
     def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes from `offset`, to the end if None."""
         path = self._path(name)

@@ -1,5 +1,6 @@
 """A repository in memory: the reference of the storage contract, and for tests."""
 
+import time
 from pathlib import Path
 
 from packstore.checksum import Buffer
@@ -13,6 +14,7 @@ class MemoryStorage:
     def __init__(self, location: str = "memory") -> None:
         self.location = location
         self.files: dict[str, bytes] = {}
+        self.modified: dict[str, int] = {}
         self.held: set[str] = set()
         self.prepared = False
 
@@ -28,6 +30,11 @@ class MemoryStorage:
     def size(self, name: str) -> int:
         """Return a file's size in bytes."""
         return len(self._file(name))
+
+    def modified_ms(self, name: str) -> int | None:
+        """Return when a file was published, in milliseconds since 1970 UTC; None if it was put here otherwise."""
+        self._file(name)
+        return self.modified.get(name)
 
     def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes from `offset`, to the end if None."""
@@ -70,6 +77,7 @@ class MemoryStorage:
     def delete(self, name: str) -> None:
         """Remove a file."""
         self.files.pop(check_name(name), None)
+        self.modified.pop(name, None)
 
     def unfinished(self, prefix: str) -> list[str]:
         """Return nothing: unfinished files are nowhere."""
@@ -107,6 +115,7 @@ class _NewFile:
 
     def publish(self) -> None:
         self._storage.files[self._name] = bytes(self._data)
+        self._storage.modified[self._name] = time.time_ns() // 1_000_000
 
     def discard(self) -> None:
         self._data.clear()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.aged import Aged
 from tests.cli.program import Program, Terminal
 
 BLOCK = 64 * 1024
@@ -65,6 +66,12 @@ def stored(program: Program, templates: dict[str, Path]) -> Program:
     shutil.copytree(templates["stored"], program.repo)
     shutil.copy2(templates["key"], program.key)
     return program
+
+
+@pytest.fixture
+def aged(program: Program) -> Aged:
+    """A repository whose versions are as old as a test wants them."""
+    return Aged(program)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.cli.aged import DAY, Aged
 from tests.cli.program import Program
 
 
@@ -15,7 +16,7 @@ def test_table(stored: Program, device: Path) -> None:
     """The versions could not be told apart by a person."""
     stored("backup", device, "web1", "--tag", "old", "--tag", "new").expect(0)
     header, first, second = stored("ls").expect(0).out.splitlines()
-    assert header.split() == ["VERSION", "DATE", "VOLUME", "SIZE", "STATE", "TAGS"]
+    assert header.split() == ["VERSION", "DATE", "VOLUME", "SIZE", "STATE", "EXPIRES", "TAGS"]
     assert "disk.img" in first
     assert second.endswith("new, old")
     uid = second.split()[0]
@@ -30,7 +31,11 @@ def test_json(stored: Program, device: Path) -> None:
     assert found["size"] == device.stat().st_size
     assert found["valid"] is True
     assert found["date"].endswith("Z")
-    assert found["tags"] == []
+    assert found["tags"] == ["b_daily", "b_monthly", "b_weekly"]
+    assert found["protected"] is False
+    assert found["expires"] is None
+    assert found["removed"] is False
+    assert found["snapshot"] is None
 
 
 def test_one_volume(stored: Program, device: Path) -> None:
@@ -41,6 +46,54 @@ def test_one_volume(stored: Program, device: Path) -> None:
     assert len(uids) == 2
     assert uids[-1] == second
     assert stored("ls", "nosuch").expect(0).out == "no versions of nosuch\n"
+
+
+def test_filters(aged: Aged) -> None:
+    """Somebody who looks for a version would not find it, or find others."""
+    first = aged.back_up(40 * DAY, tags=("b_daily", "b_weekly"), snapshot="monday")
+    second = aged.back_up(10 * DAY, tags=("b_daily",), incomplete=True)
+    third = aged.back_up(DAY, "other", snapshot="tuesday")
+    aged.program("expire", second, "2020-01-01").expect(0)
+    aged.program("expire", third, "2d").expect(0)
+    assert aged.uids("--tag", "b_daily") == [first, second]
+    assert aged.uids("--tag", "b_daily", "--tag", "b_weekly") == [first]
+    assert aged.uids("--snapshot-name", "monday") == [first]
+    assert aged.uids("--since", "14d") == [second, third]
+    assert aged.uids("--since", "14d", "disk") == [second]
+    assert aged.uids("--since", "2020-01-01T00:00") == [first, second, third]
+    assert aged.uids("--since", "2099-01-01") == []
+    assert aged.uids("--expired") == [second]
+    assert aged.uids("--invalid") == [second]
+    assert aged.uids("--removed") == []
+    assert aged.program("ls", "--tag", "none").expect(0).out == "no such versions\n"
+    assert aged.program("ls", "--removed").expect(0).out == "no removed versions\n"
+    assert aged.program("ls", "--removed", "disk").expect(0).out == "no removed versions of disk\n"
+
+
+def test_state_and_date_are_shown(aged: Aged) -> None:
+    """Nobody would see in the list which versions stay, and until when."""
+    uid = aged.back_up(10 * DAY, incomplete=True)
+    aged.program("protect", uid).expect(0)
+    aged.program("expire", uid, "2031-05-06").expect(0)
+    line = aged.program("ls").expect(0).out.splitlines()[1]
+    assert "incomplete, protected" in line
+    assert "2031-05-06 23:59" in line
+
+
+def test_chosen_fields(aged: Aged) -> None:
+    """A script would have to cut columns out of a table that may change."""
+    uid = aged.back_up(10 * DAY, tags=("a",), snapshot="monday")
+    assert aged.program.json("ls", "--fields", "tags,uid,snapshot")["versions"] == [
+        {"tags": ["a"], "uid": uid, "snapshot": "monday"}
+    ]
+    header, line = aged.program("ls", "--fields", "uid, valid,snapshot,protected").expect(0).out.splitlines()
+    assert header.split() == ["UID", "VALID", "SNAPSHOT", "PROTECTED"]
+    assert line.split() == [uid, "yes", "monday", "no"]
+    everything = aged.program.json("ls")["versions"][0]
+    assert aged.program.json("ls", "--fields", ",".join(everything))["versions"] == [everything]
+    aged.program("ls", "--fields", "uid,nonsense").refused(2, "'nonsense'", "uid, volume, snapshot")
+    aged.program("ls", "--fields", "").refused(2, "no field")
+    aged.program("ls", "--since", "yesterday").refused(2, "not a date")
 
 
 def test_damaged_metadata_is_said_and_shows_the_rest(stored: Program, device: Path) -> None:

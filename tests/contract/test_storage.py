@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_listing_shows_all_below_and_nothing_else(storage: Storage) -> None:
     assert storage.list_files("nothing") == []
 
 
+def test_when_a_file_was_published(storage: Storage) -> None:
+    """A version with a forged date could be removed on the day on which it was made."""
+    begin = time.time_ns() // 1_000_000
+    storage.put("a/one", b"1")
+    end = time.time_ns() // 1_000_000
+    found = storage.modified_ms("a/one")
+    assert found is not None
+    # A file system's clock may stand still for a tick.
+    assert begin - 1000 <= found <= end + 1000
+    storage.delete("a/one")
+    with pytest.raises(NameNotFound):
+        storage.modified_ms("a/one")
+
+
 def test_a_file_does_not_exist_before_it_is_published(storage: Storage) -> None:
     """Somebody could read half of a pack."""
     new = storage.create("a/new")
@@ -82,7 +97,15 @@ def test_discarding_leaves_nothing(storage: Storage) -> None:
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_could_leave_the_storage_are_refused(storage: Storage, name: str) -> None:
     """A name from a file would reach outside the repository."""
-    for call in (storage.read, storage.size, storage.exists, storage.delete, storage.create, storage.list_files):
+    for call in (
+        storage.read,
+        storage.size,
+        storage.modified_ms,
+        storage.exists,
+        storage.delete,
+        storage.create,
+        storage.list_files,
+    ):
         with pytest.raises(StorageError):
             call(name)
     with pytest.raises(StorageError):

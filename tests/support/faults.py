@@ -13,7 +13,7 @@ from packstore.fileops import FileOps
 WRITING = frozenset(
     {"create", "write", "fsync", "close", "lock", "rename", "fsync_directory", "make_directory", "unlink"}
 )
-READING = frozenset({"read", "size", "list_directory", "is_locked"})
+READING = frozenset({"read", "size", "modified_ms", "list_directory", "is_locked"})
 
 
 class FaultyFileOps(FileOps):

@@ -1,6 +1,7 @@
 """Folding events, finding versions."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from packstore.errors import AmbiguousVersion, PackstoreError, UsageError, VersionNotFound
 from packstore.format.version import Event, EventType, Version
 from packstore.ids import HOLE, Uid
-from packstore.repository.history import find_version, fold
+from packstore.repository.history import find_removed, find_version, fold, standing
 
 DAY = 86_400_000
 NOON = 1_763_812_800_000  # 2025-11-22T12:00Z
@@ -163,3 +164,65 @@ def test_any_text_finds_a_version_or_a_declared_error(spec: str) -> None:
         find_version(spec, STATES)
     except (VersionNotFound, AmbiguousVersion, UsageError):
         return
+
+
+def test_removed_versions_are_found_by_uid_and_by_volume() -> None:
+    """A removed version could not be named, or the wrong one come back."""
+    events = [event(1, EventType.REMOVE, [1]), event(2, EventType.REMOVE, [4])]
+    states = fold([version(1), version(2), version(4, "other")], events)
+    assert find_removed("disk", states).version.counter == 1
+    assert find_removed("01" * 16, states).version.counter == 1
+    assert find_removed("0404", states).version.counter == 4
+    for spec in ("0202", "disk~0", "", "04", "nosuch"):
+        with pytest.raises(VersionNotFound):
+            find_removed(spec, states)
+
+
+def test_a_removed_version_that_is_not_the_only_one_needs_its_uid() -> None:
+    """One of several removed versions would be chosen for whoever names the volume."""
+    removed = [event(1, EventType.REMOVE, [1, 2, 3])]
+    volume = "0303"
+    states = fold([version(1), version(2), version(3, "other"), version(4, volume)], removed)
+    with pytest.raises(AmbiguousVersion, match="2 versions of disk"):
+        find_removed("disk", states)
+    same = fold(
+        [version(1, uid=Uid(bytes([7] * 15 + [1]))), version(2, uid=Uid(bytes([7] * 15 + [2]))), version(3, volume)],
+        [event(1, EventType.REMOVE, [3]), replace(removed[0], versions=[Uid(bytes([7] * 15 + [n])) for n in (1, 2)])],
+    )
+    with pytest.raises(AmbiguousVersion, match="several uids"):
+        find_removed("0707", same)
+    with pytest.raises(AmbiguousVersion, match="both a volume"):
+        find_removed(volume, same)
+
+
+def test_what_stands_is_what_has_to_be_taken_back() -> None:
+    """One of two protections would be left, or one of another version be taken back."""
+    events = [
+        event(1, EventType.PROTECT, [1, 2]),
+        event(2, EventType.PROTECT, [1]),
+        event(3, EventType.UNPROTECT, [2], [1]),
+        event(4, EventType.UNPROTECT, [1], [2]),
+    ]
+    assert [found.counter for found in standing(events, version(1).uid, EventType.PROTECT)] == [1]
+    assert standing(events, version(2).uid, EventType.PROTECT) == []
+    assert standing(events, version(1).uid, EventType.REMOVE) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-12-24T23:59:59Z", datetime(2026, 12, 24, 23, 59, 59, tzinfo=UTC)),
+        ("2026-12-24T12:00:00+02:00", datetime(2026, 12, 24, 10, tzinfo=UTC)),
+        ("2026-12-24", datetime(2026, 12, 25, tzinfo=UTC)),
+        ("2026-12-24T12:00", datetime(2026, 12, 24, 12, tzinfo=UTC)),
+        (None, None),
+        ("never", None),
+        ("", None),
+        ("9999-12-31", None),
+        ("0001-01-01T00:00:00+05:00", None),
+    ],
+)
+def test_when_a_version_expires(value: str | None, moment: datetime | None) -> None:
+    """A date written by another program would make a version expire that nobody wanted to, or end in a traceback."""
+    (state,) = fold([version(1)], [event(1, EventType.EXPIRE, [1], value=value)])
+    assert state.expires_at == moment
