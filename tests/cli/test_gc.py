@@ -90,7 +90,7 @@ def test_a_full_disk(tmp_path: Path, program: Program) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
     try:
         program.repo = place / "repository"
-        program("init", "--no-encryption").expect(0)
+        program("init").expect(0)
         reserve = sum(path.stat().st_size for path in program.repo.glob("reserve/*"))
         assert reserve == 64 * MIB // 100 // 8 * 8
         first = image(tmp_path / "first", 1, 20 * MIB)
