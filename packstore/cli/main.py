@@ -18,6 +18,8 @@ from packstore.errors import Interrupted, PackstoreError, UsageError
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
     "check": "Verify what is stored, and say what damage means for each version.",
+    "diff": "Show which byte ranges differ between two versions.",
+    "du": "Show how much space versions take in the repository.",
     "gc": "Free the space that only removed versions need.",
     "hold": "Keep everything from being deleted while a command runs.",
     "index": "Look at the index, a local cache, or make it anew.",
@@ -25,7 +27,9 @@ COMMANDS: Final = {
     "ls": "List versions.",
     "restore": "Write a version to a file, a device or standard output.",
     "show": "Show all there is to know about a version.",
+    "stats": "Show what each backup took.",
     "status": "Show who is writing, holding or collecting garbage.",
+    "sync": "Copy versions into a repository with other keys.",
 }
 
 
