@@ -9,6 +9,7 @@ Before: repository.tree, index.objectindex. After: the command line.
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from packstore.errors import DamageError
@@ -24,6 +25,8 @@ from packstore.repository.treediff import Root
 
 _MANY: Final = 255
 """A counter of one byte that stands for more; those few are counted in a dictionary."""
+_KEPT_PAGES: Final = 4096
+"""About 80 MB."""
 _MAX_REASONS: Final = 100
 
 
@@ -103,6 +106,8 @@ class _Counter:
         self._bytes = 0
         self._last = Root(HOLE, 0)
         self._unreadable: set[ObjectId] = set()
+        # What came with one tree often goes with the next.
+        self._page = lru_cache(_KEPT_PAGES)(lambda page_id: decode_page(repository.read_object(Kind.PAGE, page_id)))
         self.own = [0] * trees
         self.referred = [0] * trees
         self.shared = 0
@@ -146,7 +151,7 @@ class _Counter:
         if level >= tree_levels(root.block_count):
             return root.page_id + HOLE * (PAGE_ENTRIES - 1)
         try:
-            page = decode_page(self._repository.read_object(Kind.PAGE, page_id))
+            page = self._page(page_id)
             check_shape(page, level, number, root.block_count)
         except DamageError as error:
             self._unreadable.add(page_id)  # for good: what was not counted must not be taken off later
