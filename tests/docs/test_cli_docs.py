@@ -25,6 +25,8 @@ CONTRACT = {
     "diff": set(),
     "du": set(),
     "stats": set(),
+    "export": {"--force"},
+    "import": set(),
     "sync": {"--src-key-file", "--dst-key-file", "--dry-run"},
     "index": set(),
     "index rebuild": set(),
