@@ -7,7 +7,7 @@ Before: repository.tree, index.objectindex. After: the command line.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -85,8 +85,8 @@ def _root(page_id: ObjectId, size: int, block_size: int) -> Root:
 
 def _record_bytes(repository: Repository, version: Version) -> int:
     object_id = repository.keyring.object_id(encode_version(version))
-    (found,) = repository.index.numbers(Kind.VERSION, [object_id])
-    return found[1] if found else 0
+    found = repository.index.locate(Kind.VERSION, object_id)
+    return found[0].record_size if found else 0
 
 
 class _Counter:
@@ -165,13 +165,10 @@ class _Counter:
 
     def _come(self, kind: Kind, object_ids: Iterable[ObjectId]) -> None:
         """Count one more reference to each object."""
-        wanted = [object_id for object_id in object_ids if object_id != HOLE]
-        for object_id, found in zip(wanted, self._repository.index.numbers(kind, wanted), strict=True):
-            if found is None or found[0] >= len(self._counts):
+        for object_id, number, size in self._numbers(kind, object_ids):
+            if not number:
                 self._note(f"{kind.name.lower()} {object_id.hex()[:16]}… is in no pack")
-                continue
-            number, size = found
-            if self._add(number) == 1:
+            elif self._add(number) == 1:
                 self._bytes += size
                 self._appear(number, size)
 
@@ -186,14 +183,20 @@ class _Counter:
 
     def _go(self, kind: Kind, object_ids: Iterable[ObjectId]) -> None:
         """Count one reference less to each object: the tree before had it, this one has it not."""
-        wanted = [object_id for object_id in object_ids if object_id != HOLE]
-        for found in self._repository.index.numbers(kind, wanted):
-            if found is None or found[0] >= len(self._counts) or not self._counts[found[0]]:
-                continue
-            number, size = found
-            if self._drop(number) == 0:
+        for _, number, size in self._numbers(kind, object_ids):
+            if number and self._counts[number] and self._drop(number) == 0:
                 self._bytes -= size
                 self._vanish(number, size)
+
+    def _numbers(self, kind: Kind, object_ids: Iterable[ObjectId]) -> Iterator[tuple[ObjectId, int, int]]:
+        """Yield for each object that is no hole the number and the size in bytes of its first record; 0 for none.
+
+        The same one each time, for as long as the index does not change; what came to it meanwhile counts as not there.
+        """
+        wanted = (object_id for object_id in object_ids if object_id != HOLE)
+        for object_id, places in self._repository.index.locate_many(kind, wanted):
+            known = [(place.number, place.record_size) for place in places if place.number < len(self._counts)]
+            yield object_id, *(min(known) if known else (0, 0))
 
     def _vanish(self, number: int, size: int) -> None:
         came = self._came[number]
