@@ -21,8 +21,8 @@ from packstore.operations.exchange import export_version
 def command(settings: Settings, version: str, file: str, force: bool) -> None:
     """Write the metadata of VERSION as JSON to FILE, or to standard output (-).
 
-    It holds all there is to know about a version but no data. `packstore import` publishes the version again from
-    it, in a repository that has its data.
+    It holds all there is to know about a version but no data. `import` publishes the version again from it, in a
+    repository that has its data.
 
     \b
     Examples:

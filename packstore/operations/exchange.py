@@ -21,7 +21,7 @@ from packstore.format.page import decode_page
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, decode_version, encode_event, encode_version
 from packstore.ids import HOLE, ObjectId, Uid
-from packstore.operations.restate import state_events
+from packstore.operations.restate import MAX_COUNTER, state_events
 from packstore.progress import StopRequest
 from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
@@ -31,8 +31,6 @@ from packstore.repository.tree import check_shape, page_blocks, tree_levels
 SCHEMA: Final = 1
 WHAT: Final = "packstore version"
 _IDS: Final = ("uid", "root", "base")
-_MAX_COUNTER: Final = 1 << 62
-"""Every later record counts on from the highest; nobody gets there honestly."""
 
 
 class Outcome(StrEnum):
@@ -127,7 +125,7 @@ def _version(record: dict[str, Any]) -> Version:
         raise ValueError(f"the keys {', '.join(sorted(set(record) ^ known))} are missing, or not those of a version")
     values = _from_jsonable(record) | {name: record[name] and bytes.fromhex(record[name]) for name in _IDS}
     version = decode_version(encode_version(Version(**values)))
-    if version.counter > _MAX_COUNTER:
+    if version.counter > MAX_COUNTER:
         raise ValueError(f"counter {version.counter}")
     return version
 

@@ -4,9 +4,14 @@ The events themselves are not taken over: one may speak of several versions.
 Before: repository.history. After: operations.sync, operations.exchange.
 """
 
+from typing import Final
+
 from packstore.format.version import Event, EventType, Version
 from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
+
+MAX_COUNTER: Final = 1 << 62
+"""What comes from elsewhere may not have a higher one: all later records count on, and must stay below 2^64."""
 
 
 def state_events(

@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from packstore.errors import DamageError, Interrupted, UsageError
+from packstore.errors import DamageError, FormatError, Interrupted, UsageError
 from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.format.version import Version, encode_event
 from packstore.ids import HOLE, Uid
-from packstore.operations.restate import state_events
+from packstore.operations.restate import MAX_COUNTER, state_events
 from packstore.operations.transcribe import Base, Pair, Transcriber
 from packstore.packs.names import list_packs
 from packstore.progress import Progress, StopRequest
@@ -110,6 +110,8 @@ def _copy(transcriber: Transcriber, bases: "_Bases", state: VersionState, report
     progress = transcriber.progress
     progress.start(f"copying {version.volume} {version.uid.hex()[:8]}", version.size)
     try:
+        if version.counter > MAX_COUNTER:
+            raise FormatError("version", f"counter {version.counter}", failure="oversize")
         root = transcriber.tree(version, bases.choose(version))
     except DamageError as error:
         report.refused.append(Refused(state, error.message))

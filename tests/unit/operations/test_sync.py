@@ -11,11 +11,13 @@ import pytest
 from packstore.errors import Interrupted, StorageError, UsageError
 from packstore.format.record import Encryption, Kind
 from packstore.format.version import EventType
+from packstore.ids import Uid
 from packstore.operations.events import publish_events
 from packstore.operations.sync import SyncReport, sync
 from packstore.operations.transcribe import Memo
 from packstore.progress import NullProgress, StopRequest
 from packstore.repository.repository import Repository
+from packstore.repository.session import Session
 from packstore.storage.file import FileStorage
 from tests.support.devices import BLOCK, noise_blocks
 from tests.support.faults import WRITING, FaultyFileOps
@@ -305,3 +307,16 @@ def test_memo_is_bounded() -> None:
         assert memo.get(max(0, number - 4)) == max(0, number - 4)
     assert len(memo._young) + len(memo._old) <= 20
     assert memo.get(3) is None
+
+
+def test_a_counter_that_leaves_no_room_is_refused(tmp_path: Path) -> None:
+    """One version from elsewhere would end all writing: every later record counts on from the highest."""
+    source, destination = world(tmp_path, "source"), world(tmp_path, "destination")
+    version = source.backup(CONTENT[:BLOCK]).version
+    with source.open() as repository, Session(repository, "test") as session:
+        session.commit(replace(version, uid=Uid(bytes(16)), counter=(1 << 64) - 2))
+    report = copy(source, destination)
+    assert [refused.state.version.uid for refused in report.refused] == [bytes(16)]
+    assert [state.version.uid for state in report.copied] == [version.uid]
+    destination.backup(CONTENT)
+    require_sound(destination)
