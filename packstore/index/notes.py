@@ -33,6 +33,11 @@ class LocalNotes:
         with self._environment.reading() as transaction:
             return any(transaction.get(key, db=self._table["damaged"]) is not None for key in keys)
 
+    def is_any_damaged(self) -> bool:
+        """Say whether any record at all is known not to be whole."""
+        with self._environment.reading() as transaction:
+            return bool(transaction.stat(self._table["damaged"])["entries"])
+
     def note_damaged(self, pack_id: PackId, offsets: Iterable[int]) -> None:
         """Remember records that are not whole, so that nothing new relies on them."""
 

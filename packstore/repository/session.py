@@ -208,8 +208,8 @@ class Session:
         for entry in meta.entries:
             self._fresh.pop((entry.kind, entry.object_id), None)
 
-    def commit(self, version: Version) -> None:
-        """Publish everything and, last, the version.
+    def commit(self, version: Version, *, go_on: bool = False) -> None:
+        """Publish everything and, last, the version. With `go_on` the session does not end: more versions follow.
 
         Raises:
             StorageError: the version may or may not be there; it is whole if it is.
@@ -220,7 +220,7 @@ class Session:
         self._prove_packs(self._relied)
         self._seal_meta()
         reason = "the writer had been declared dead"
-        self._fence([self._repository.new_event(EventType.REMOVE, [version.uid], value=reason)])
+        self._fence([self._repository.new_event(EventType.REMOVE, [version.uid], value=reason)], go_on=go_on)
 
     def publish(self, events: list[Event], undo: list[Event]) -> None:
         """Publish events; `undo` are those that take them back.
@@ -249,10 +249,11 @@ class Session:
         self._seal_meta()
         self._require_standing([(Kind.CHECKPOINT, encode_checkpoint(instead))])
 
-    def _fence(self, undo: list[Event]) -> None:
+    def _fence(self, undo: list[Event], *, go_on: bool = False) -> None:
         """End the session, unless somebody has declared it dead: then garbage may have been collected meanwhile."""
         self._require_standing([(Kind.EVENT, encode_event(event)) for event in undo])
-        self._finish()
+        if not go_on:
+            self._finish()
 
     def _require_standing(self, undo: list[tuple[Kind, bytes]]) -> None:
         if not self._intent.stands():
