@@ -64,10 +64,6 @@ class IndexSync:
         listed = list_packs(self._storage, PackType.META)
         known = self._index.metas()
         result = SyncResult()
-        gone = [meta_id for meta_id in known if meta_id not in listed]
-        if gone:
-            self._index.withdraw(gone)
-        result.withdrawn = len(gone)
         # What could not be read is tried again each time: it may have been repaired.
         new = [meta_id for meta_id in listed if known.get(meta_id) != MetaState(listed[meta_id].size, damaged=False)]
         if new:
@@ -77,6 +73,11 @@ class IndexSync:
             progress.advance(listed[meta_id].size)
         if new:
             progress.finish()
+        # Last: what a collector has moved must never be in neither place for those who read meanwhile.
+        gone = [meta_id for meta_id in known if meta_id not in listed]
+        if gone:
+            self._index.withdraw(gone)
+        result.withdrawn = len(gone)
         if result.damage:
             self.adopt_orphans(result)
         return result

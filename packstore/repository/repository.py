@@ -71,7 +71,7 @@ class Repository:
     def _use_index(self, index: ObjectIndex) -> None:
         self.index = index
         self.sync = IndexSync(self.storage, index, self.owner, self.codec)
-        self._objects = ObjectReader(self.storage, index, self.codec, (self.recover, self.relearn))
+        self._objects = ObjectReader(self.storage, index, self.codec, self._catch_up, (self.recover, self.relearn))
 
     @classmethod
     def open(
@@ -109,6 +109,10 @@ class Repository:
         result = self.sync.synchronise(progress)
         self.warnings += result.damage
         return result
+
+    def _catch_up(self) -> None:
+        """Read what is new in `meta/`; what is damaged there was said when the repository was opened."""
+        self.sync.synchronise(NullProgress())
 
     def rebuild_index(self, progress: Progress) -> SyncResult:
         """Throw the index away and make it anew, from `meta/` and from the packs that nothing there names."""
