@@ -26,7 +26,8 @@
     ├── DamageError                   40
     │   ├── FormatError               41
     │   ├── ObjectMissing             42
-    │   └── ObjectCorrupt             43
+    │   ├── ObjectCorrupt             43
+    │   └── IncompleteHere            44
     ├── SourceError                   50
     │   ├── SourceNotFound            51
     │   ├── SourceDenied              52
@@ -37,6 +38,7 @@
     │   ├── TargetBusy                57
     │   ├── TargetTooSmall            58
     │   └── TargetWriteFailed         59
+    ├── SourceDiffers                 65
     └── Interrupted                  130
 
 Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
@@ -223,6 +225,12 @@ class ObjectCorrupt(DamageError):
     exit_code = 43
 
 
+class IncompleteHere(DamageError):
+    """Nothing is damaged, but packs that versions need are not here: they may not have arrived yet."""
+
+    exit_code = 44
+
+
 class SourceError(PackstoreError):
     """The source cannot be backed up."""
 
@@ -281,6 +289,12 @@ class TargetWriteFailed(TargetError):
     """Writing to the target failed; what is there is incomplete."""
 
     exit_code = 59
+
+
+class SourceDiffers(PackstoreError):
+    """A check against the source found the version good, and the source another than it was."""
+
+    exit_code = 65
 
 
 class Interrupted(PackstoreError):

@@ -19,8 +19,8 @@ _HEAD: Final = """\
 # Exit codes
 
 Every command ends with one of these. They are stable: a code keeps its meaning, new ones may be added within the
-ranges 10 to 19 repository, 20 to 29 keys, 30 to 39 storage, 40 to 49 damage found, 50 to 59 source or target. With
-`--json` the document has the same under `error`: `name`, `exit_code`, `message` and `advice`.
+ranges 10 to 19 repository, 20 to 29 keys, 30 to 39 storage, 40 to 49 damage found, 50 to 59 source or target, 65 to
+69 comparisons. With `--json` the document has the same under `error`: `name`, `exit_code`, `message` and `advice`.
 
 This page is made by `python -m tools.gen_exit_codes` from `packstore/errors.py`.
 

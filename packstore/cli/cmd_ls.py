@@ -35,7 +35,7 @@ def command(settings: Settings, volume: str | None) -> None:
             local_date(state),
             found["volume"],
             size(found["size"]),
-            "" if found["valid"] else "incomplete",
+            "" if found["valid"] else found["state"],
             ", ".join(found["tags"]),
         )
         for state, found in zip(states, versions, strict=True)

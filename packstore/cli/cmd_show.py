@@ -44,7 +44,7 @@ def command(settings: Settings, version: str) -> None:
         ("volume", found.volume),
         ("date", local_date(state)),
         ("size", f"{size(found.size)} ({found.size} bytes)"),
-        ("state", "valid" if document["valid"] else "incomplete"),
+        ("state", document["state"]),
         ("tags", ", ".join(document["tags"]) or "-"),
         ("source", f"{found.source.get('type', '?')} {found.source.get('path', '')}"),
         ("base", document["base"] or "-"),

@@ -23,6 +23,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SIZE: Final = re.compile(r"(\d+)\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
 _FACTORS: Final = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_DURATION: Final = re.compile(r"(\d{1,9})\s*([smhd]?)", re.IGNORECASE)
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_DIGITS: Final = 18
 """More is beyond any disk, and beyond what Python turns into a number."""
 
@@ -131,3 +133,17 @@ def parse_size(_context: click.Context, _parameter: click.Parameter, value: str 
     if not match or len(match[1]) > _MAX_DIGITS:
         raise click.BadParameter(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes")
     return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
+
+
+def parse_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """Turn 30s, 90m, 2h or 1d into seconds; the callback of an option.
+
+    Raises:
+        click.BadParameter: it is no time, or none at all.
+    """
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value.strip())
+    if not match or not int(match[1]):
+        raise click.BadParameter(f"{value!r} is not a time; write 30s, 90m or 2h")
+    return float(int(match[1]) * _SECONDS[match[2].lower()])

@@ -16,6 +16,7 @@ from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import Environment, IndexBroken, Transaction, destroy, unpack
 from packstore.index.notes import NOTES, LocalNotes
+from packstore.index.standing import StandingDamage, fold_records
 
 ORPHAN: Final = PackId(bytes(16))
 """Claims a pack that is known from its own directory only; no directory in `meta/` names it yet."""
@@ -40,6 +41,8 @@ _META: Final = struct.Struct(">QB")
 _UNCLAIMED: Final = 0
 """Stands for the type of a pack that nothing claims any more; its number is kept, for it may be claimed again."""
 _PREFIX_BYTES: Final = 16
+_DAMAGES: Final = b"damages"
+"""Under this key `info` counts the changes of damage records."""
 _FROM_REPOSITORY: Final = (
     "objects",
     "packs",
@@ -100,6 +103,7 @@ class ObjectIndex:
         self._environment = Environment(self.directory, _TABLES)
         self._table = self._environment.tables
         self.notes = LocalNotes(self._environment)
+        self._standing: tuple[bytes, StandingDamage] | None = None
         try:
             stamp = self._environment.write(lambda transaction: self._stamp(transaction, repository_id))
             _check_stamp(stamp, repository_id)
@@ -124,6 +128,7 @@ class ObjectIndex:
         def work(transaction: Transaction) -> None:
             for name in _FROM_REPOSITORY:
                 transaction.drop(self._table[name], delete=False)
+            self._note_change(transaction, Kind.DAMAGE)
 
         self._environment.write(work)
 
@@ -142,11 +147,32 @@ class ObjectIndex:
 
     def usable(self, kind: Kind, object_id: ObjectId) -> list[Location]:
         """Return where copies of an object are said to lie, without those that are known to be damaged."""
-        return [
-            location
-            for location in self.locate(kind, object_id)
-            if not self.notes.is_damaged(location.pack_id, location.offset)
-        ]
+        return [location for location in self.locate(kind, object_id) if not self.is_doubtful(location)]
+
+    def is_doubtful(self, location: Location) -> bool:
+        """Say whether nothing new may rely on a copy: it, or all of its pack, is known to be damaged."""
+        if self.notes.is_damaged(location.pack_id, location.offset):
+            return True
+        return self.standing().covers(location.pack_id, location.offset)
+
+    def is_damaged(self, location: Location) -> bool:
+        """Say whether the record there, and not only its pack as a whole, is known not to be whole."""
+        if location.offset in self.standing().of(location.pack_id):
+            return True
+        return self.notes.is_noted(location.pack_id, location.offset)
+
+    def standing(self) -> StandingDamage:
+        """Return the damage that the repository's records speak of; folded anew only when they have changed."""
+        with self._environment.reading() as transaction:
+            changes = transaction.get(_DAMAGES, b"", db=self._table["info"])
+        known = self._standing
+        if known is None or known[0] != changes:
+            known = self._standing = changes, fold_records(self.records(Kind.DAMAGE))
+        return known[1]
+
+    def stamp(self) -> int:
+        """Return a number that changes with whatever is written to this index, by any process."""
+        return self._environment.last_write()
 
     def _location(self, transaction: Transaction, value: bytes) -> Location | None:
         number, offset, record_size = unpack(_LOCATION, value)
@@ -278,6 +304,7 @@ class ObjectIndex:
         cursor = transaction.cursor(self._table["recorded"])
         for key in list(cursor.iternext_dup()) if cursor.set_key(meta_id) else []:
             transaction.delete(key + meta_id, db=self._table["records"])
+            self._note_change(transaction, key[0])
         transaction.delete(meta_id, db=self._table["recorded"])
 
     def _claim(
@@ -320,6 +347,13 @@ class ObjectIndex:
         """Keep the plaintext of a version, an event or the like that a meta pack holds."""
         transaction.put(bytes([kind]) + uid + meta_id, plain, db=self._table["records"])
         transaction.put(meta_id, bytes([kind]) + uid, db=self._table["recorded"])
+        self._note_change(transaction, kind)
+
+    def _note_change(self, transaction: Transaction, kind: int) -> None:
+        """Have whoever has folded the damage records fold them again."""
+        if kind == Kind.DAMAGE:
+            count = int(transaction.get(_DAMAGES, b"0", db=self._table["info"]))
+            transaction.put(_DAMAGES, str(count + 1).encode(), db=self._table["info"])
 
     def statistics(self) -> dict[str, int]:
         """Return how many entries each table has, and the size of the file in bytes."""

@@ -15,9 +15,12 @@ def flip(path: Path, offset: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("options", [[], ["--keyless"], ["disk.img"], ["--percent", "40"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--no-record"], ["--keyless"], ["disk.img"], ["--percent", "40", "--no-record"], ["--keyless", "--bytes", "5"]],
+)
 def test_clean(stored: Program, options: list[str]) -> None:
-    """A good repository would be called damaged, or a check would write to it."""
+    """A good repository would be called damaged, or a check would write where it was not to."""
     before = tree_of(stored.repo)
     done = stored("check", *options).expect(0)
     assert "no damage found" in done.out
@@ -27,10 +30,10 @@ def test_clean(stored: Program, options: list[str]) -> None:
 
 def test_json(stored: Program) -> None:
     """A script could not tell how much was read."""
+    stored_bytes = sum(path.stat().st_size for name in ("packs/*/*", "meta/*") for path in stored.repo.glob(name))
     found = stored.json("check")
     assert found["clean"] is True
     assert found["packs_checked"] == found["packs_total"] == 2
-    stored_bytes = sum(path.stat().st_size for name in ("packs/*/*", "meta/*") for path in stored.repo.glob(name))
     assert found["bytes_checked"] == found["bytes_total"] == stored_bytes
     assert found["damage"] == found["versions"] == []
 
@@ -68,12 +71,19 @@ def test_damage_in_a_block(stored: Program) -> None:
 
 
 def test_missing_pack(stored: Program) -> None:
-    """A pack that is gone would not be missed."""
+    """A pack that is gone would not be missed, or a copy still under way would be called damaged."""
     pack = stored.only("packs/*/*")
+    data = pack.read_bytes()
     pack.unlink()
-    done = stored("check").expect(40)
-    assert f"DAMAGED {pack.relative_to(stored.repo)}: is missing" in done.out
-    assert "HIT" in done.out
+    for options in ([], ["disk.img"]):
+        done = stored("check", *options).expect(44)
+        assert f"MISSING {pack.relative_to(stored.repo)}: is not here" in done.out
+        assert "LACKING" in done.out
+    assert stored.json("ls")["versions"][0]["state"] == "incomplete"
+    assert "incomplete" in stored("ls").expect(0).out
+    pack.write_bytes(data)
+    assert stored.json("ls")["versions"][0]["valid"] is True
+    stored("check").expect(0)
 
 
 @pytest.mark.parametrize("name", ["packstore", "packstore.copy", "keys/*"])

@@ -17,6 +17,7 @@ RANGES = {
     "DamageError": range(40, 50),
     "SourceError": range(50, 55),
     "TargetError": range(55, 60),
+    "SourceDiffers": range(65, 70),
     "UsageError": range(2, 3),
     "Interrupted": range(130, 131),
 }
