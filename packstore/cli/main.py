@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "index": "Look at the index, a local cache, or make it anew.",
     "init": "Make a repository.",
     "ls": "List versions.",
+    "repair": "Save what can be saved of a damaged repository; shows its plan first.",
     "restore": "Write a version to a file, a device or standard output.",
     "show": "Show all there is to know about a version.",
 }
