@@ -16,6 +16,7 @@ from tools.vectors import (
     derivations,
     document_cases,
     key_cases,
+    ledger_cases,
     msgpack_cases,
     pack_cases,
     record_cases,
@@ -32,6 +33,7 @@ _MODULES: Final = (
     document_cases,
     key_cases,
     version_cases,
+    ledger_cases,
 )
 
 

@@ -156,7 +156,7 @@ def _walk(
     # A pack that cannot be made sense of may have held what nothing speaks of any more.
     any_damage = bool(reading.reports) or bool(repository.index.standing().places)
     for attempt in range(2):
-        walker = Walker(repository, packs, reading.reports, stop, any_damage=any_damage)
+        walker = Walker(repository, packs, reading, stop, any_damage=any_damage)
         found = [walker.walk(version) for version in versions]
         report.versions = [hit for hit in found if hit.ranges]
         if not report.versions:
@@ -191,7 +191,7 @@ def check_versions(
         report.bytes_total += result.bytes_total
         if result.damaged:
             # Reading has noted which copies are damaged; what is lost besides lies on bad sectors.
-            walker = Walker(repository, {}, {}, stop, any_damage=bool(known_damage(repository)))
+            walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
             report.versions.append(replace(walker.walk(version), ranges=result.damaged))
             report.missing = sorted({*report.missing, *walker.missing})
     return report

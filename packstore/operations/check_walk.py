@@ -5,6 +5,7 @@ come (yet): after an rsync that is still going on, say.
 Before: repository.tree, operations.scrub. After: operations.check.
 """
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from packstore.format.version import Version
 from packstore.ids import HOLE, ObjectId, PackId
 from packstore.index.objectindex import Location
 from packstore.operations.check_packs import PackReport
-from packstore.operations.scrub import Packs
+from packstore.operations.scrub import Packs, Reading
 from packstore.packs.names import pack_name
 from packstore.progress import StopRequest
 from packstore.repository.repository import Repository
@@ -56,7 +57,7 @@ class Walker:
         self,
         repository: Repository,
         packs: Packs,
-        reports: dict[PackId, PackReport],
+        reading: Reading | None,
         stop: StopRequest,
         *,
         any_damage: bool,
@@ -64,7 +65,8 @@ class Walker:
         """`any_damage`: objects that nothing speaks of may have been in packs that are damaged."""
         self._repository = repository
         self._packs = packs
-        self._reports = reports
+        self._reports: Mapping[PackId, PackReport] = reading.reports if reading else {}
+        self._read: Container[PackId] = reading.bad if reading else ()
         self._stop = stop
         self._any_damage = any_damage
         self._known: dict[tuple[ObjectId, int, int], list[_Lost]] = {}
@@ -125,7 +127,8 @@ class Walker:
         if report is not None:
             found = report.good.get(place.offset)
             return found is not None and (found.kind, found.object_id) == (Kind.BLOCK, object_id)
-        return not self._repository.index.is_damaged(place)
+        # What was said of a pack that was read just now is void.
+        return place.pack_id in self._read or not self._repository.index.is_damaged(place)
 
     def _exists(self, place: Location) -> bool:
         """Say whether a pack was listed, or has come since."""
