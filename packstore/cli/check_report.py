@@ -55,10 +55,8 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
         raise DamageError(_verdict(report, keyless=keyless), advice=_MENDING + ("" if keyless else _REPAIRING))
     if not report.clean:
         count = counted(len(report.versions), "version")
-        message = f"{counted(len(report.missing), 'pack')} that {count} need not here; nothing is damaged"
-        if len(report.missing) == 1:
-            message = f"1 pack that {count} needs is not here; nothing is damaged"
-        raise IncompleteHere(message, advice=_ARRIVING)
+        message = f"{count} cannot be restored in full for want of {counted(len(report.missing), 'pack')} not here"
+        raise IncompleteHere(f"{message}; nothing is damaged", advice=_ARRIVING)
 
 
 def _hit(hit: DamagedVersion) -> dict[str, Any]:

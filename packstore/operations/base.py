@@ -13,7 +13,7 @@ from packstore.ids import HOLE, ObjectId
 from packstore.limits import PAGE_ENTRIES
 from packstore.progress import Progress
 from packstore.repository.coordination import WriterIntent
-from packstore.repository.damages import known_damage, lost_objects
+from packstore.repository.damages import lost_objects
 from packstore.repository.history import VersionState, find_version
 from packstore.repository.repository import Repository
 from packstore.repository.tree import leaf_spans
@@ -88,12 +88,12 @@ def changed_by_damage(repository: Repository, version: Version) -> list[range]:
     """Return the blocks of a base that count as changed, whatever anybody says about the source.
 
     Those that the source could not deliver, and, while damage is known, those whose object, or whose page, has no
-    good copy here: in ascending order, not touching. Reads the version's pages once if there is any damage.
+    good copy here: in ascending order, not touching. Reads the version's pages once if anything is known to be lost.
     """
     geometry = Geometry(version.size, version.block_size)
     changed = {index for offset, length in version.unreadable for index in geometry.blocks_of(Extent(offset, length))}
     lost = {found.object_id for found in lost_objects(repository)}
-    if lost or known_damage(repository):
+    if lost or any(state.damaged for state in repository.index.metas().values()):
         tree = repository.tree(version)
         for number, blocks in leaf_spans(geometry.count):
             try:

@@ -19,10 +19,10 @@ from packstore.operations.repair_packs import (
     PackFix,
     copied,
     copy_entry,
-    copy_file,
     good_records,
     has_good_copy,
     read_pack,
+    replace_file,
 )
 from packstore.operations.scrub import all_packs
 from packstore.packs.names import pack_name
@@ -219,9 +219,8 @@ class Repair:
     def _fetch(self, fix: PackFix, result: RepairResult) -> None:
         """Take a pack whole from the other copy; what is here keeps its bytes under another name."""
         assert self._other is not None, "planned without another copy"
-        if self._storage.exists(fix.name):
-            result.moved.append(move_aside(self._storage, fix.name))
-        copy_file(self._other.storage, self._storage, fix.name)
+        moved = replace_file(self._other.storage, self._storage, fix.name)
+        result.moved += [moved] if moved else []
         result.packs_fetched += 1
 
     def _salvage(self, session: Session, fix: PackFix) -> int:

@@ -18,6 +18,7 @@ from packstore.operations.check_packs import PackChecker, PackReport
 from packstore.packs.names import pack_name
 from packstore.packs.reader import read_record
 from packstore.progress import Progress, StopRequest
+from packstore.repository.documents import QUARANTINE_PREFIX, move_aside
 from packstore.repository.repository import Repository
 from packstore.storage.base import Listed, Storage
 
@@ -114,14 +115,26 @@ def copy_entry(repository: Repository, name: str, entry: Entry) -> EncodedObject
     return copied(repository, *read_record(repository.storage, name, entry.offset, entry.record_size, wanted))
 
 
-def copy_file(source: Storage, target: Storage, name: str) -> None:
-    """Publish a file of one storage under the same name in another.
+def replace_file(source: Storage, target: Storage, name: str) -> str:
+    """Publish a file of one storage under the same name in another; return where what stood there is now.
+
+    It is written under another name first: readers must not wait for it, nor find half of it.
 
     Raises:
-        StorageError: nothing is published.
+        StorageError: what stood there is there, or aside.
     """
+    target.prepare([QUARANTINE_PREFIX])
+    incoming = f"{QUARANTINE_PREFIX}/incoming-{name.replace('/', '-')}"
+    target.delete(incoming)  # of a repair that was cut short
+    _copy(source, name, target, incoming)
+    moved = move_aside(target, name) if target.exists(name) else ""
+    target.move(incoming, name)
+    return moved
+
+
+def _copy(source: Storage, name: str, target: Storage, new_name: str) -> None:
     size = source.size(name)
-    new = target.create(name)
+    new = target.create(new_name)
     try:
         for offset in range(0, size, _CHUNK):
             new.write(source.read(name, offset, min(_CHUNK, size - offset)))

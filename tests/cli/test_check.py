@@ -323,3 +323,15 @@ def test_what_no_version_needs_is_not_missed(repo: Program, device: Path) -> Non
     found = repo.json("check")
     assert found["missing"] == []
     assert not pack.exists()
+
+
+def test_the_status_of_checks_without_a_key(stored: Program) -> None:
+    """Whoever keeps the disk could not see how far the checks without the key have come."""
+    here = ("-r", stored.repo, "--keyless", "--json")
+    before = stored.plain("check", "--status", *here).expect(0).json
+    assert (before["bytes_read"], len(before["never_read"])) == (0, 2)
+    stored.plain("check", *here).expect(0)
+    after = stored.plain("check", "--status", *here).expect(0).json
+    assert after["percent_read"] == 100
+    assert after["runs"][0]["complete"] is True
+    assert status(stored)["bytes_read"] == 0  # it vouches for nothing that only a key can tell

@@ -26,8 +26,9 @@ DEVICE = noise_blocks("known", 40)
 
 
 def damage_blocks(storage: PlaceStorage, count: int) -> None:
-    """Flip a bit in `count` blocks, far from each other, of the first pack."""
-    name = min(listed.name for listed in list_packs(storage, PackType.BLOCKS).values())
+    """Flip a bit in `count` blocks, far from each other, of the large pack that a partial check reads last."""
+    packs = list_packs(storage, PackType.BLOCKS)
+    name = packs[max(pack_id for pack_id, listed in packs.items() if listed.size > 500_000)].name
     data = bytearray(storage.files[name])
     for number in range(count):
         data[(2 * number + 1) * 66_000] ^= 1
@@ -122,20 +123,22 @@ def test_a_missing_pack_is_a_state_of_its_own_and_ends_when_it_comes(tmp_path: P
 def test_new_packs_inherit_the_lowest_rank(tmp_path: Path) -> None:
     """A collector that merges packs each night would keep them from ever being read."""
     world = World(PlaceStorage(), tmp_path).create()
-    world.backup(DEVICE)
+    for number in range(6):
+        world.backup(noise_blocks(number, 10), f"volume {number}")
     world.check(percent=30)
     world.check(percent=30)
     with world.open() as repository:
         memory = scrub_memory(repository)
         read = sorted(memory.ranks, key=lambda pack_id: memory.ranks[pack_id])
-        (unread, *_) = memory.seen.keys() - memory.ranks.keys()
+        unread = min(memory.seen.keys() - memory.ranks.keys())
         new = [PackId(bytes([number]) * 16) for number in range(4)]
         unknown = PackId(b"u" * 16)
         scrub = inherit_ranks(
             repository, {new[0]: read, new[1]: [read[-1], unknown], new[2]: [read[-1], unread], new[3]: [unknown]}
         )
-    assert scrub.ranks == {new[0]: 1, new[1]: 2}
-    assert scrub.seen == {new[2]: 0}
+    assert len(read) > 1
+    assert scrub.ranks == {new[0]: 1, new[1]: memory.ranks[read[-1]]}
+    assert scrub.seen == {new[2]: min(memory.seen[unread], memory.ranks[read[-1]])}
 
 
 def test_a_reader_beside_a_repair_goes_on(tmp_path: Path) -> None:
