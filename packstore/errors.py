@@ -26,7 +26,8 @@
     ├── DamageError                   40
     │   ├── FormatError               41
     │   ├── ObjectMissing             42
-    │   └── ObjectCorrupt             43
+    │   ├── ObjectCorrupt             43
+    │   └── IncompleteHere            44
     ├── SourceError                   50
     │   ├── SourceNotFound            51
     │   ├── SourceDenied              52
@@ -43,7 +44,8 @@
     │   └── VersionCondemned          63
     ├── Attention                     65
     │   ├── BackupDue                 66
-    │   └── SlaBreached               67
+    │   ├── SlaBreached               67
+    │   └── SourceDiffers             68
     ├── ConfigError                   70
     ├── CollectionError               80
     │   ├── CollectionRefused         81
@@ -234,6 +236,12 @@ class ObjectCorrupt(DamageError):
     exit_code = 43
 
 
+class IncompleteHere(DamageError):
+    """Nothing is damaged, but packs that versions need are not here: they may not have arrived yet."""
+
+    exit_code = 44
+
+
 class SourceError(PackstoreError):
     """The source cannot be backed up."""
 
@@ -334,6 +342,12 @@ class SlaBreached(Attention):
     """`sla`: backups are not as the schedules promise."""
 
     exit_code = 67
+
+
+class SourceDiffers(Attention):
+    """A check against the source found the version good, and the source another than it was."""
+
+    exit_code = 68
 
 
 class ConfigError(PackstoreError):

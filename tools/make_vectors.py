@@ -17,6 +17,7 @@ from tools.vectors import (
     derivations,
     document_cases,
     key_cases,
+    ledger_cases,
     msgpack_cases,
     pack_cases,
     record_cases,
@@ -34,6 +35,7 @@ _MODULES: Final = (
     key_cases,
     version_cases,
     checkpoint_cases,
+    ledger_cases,
 )
 
 

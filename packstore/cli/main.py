@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "ls": "List versions.",
     "protect": "Protect a version from being removed.",
     "prune": "Remove the versions that no rule keeps.",
+    "repair": "Save what can be saved of a damaged repository; shows its plan first.",
     "restore": "Write a version to a file, a device or standard output.",
     "rm": "Remove versions.",
     "show": "Show all there is to know about a version.",

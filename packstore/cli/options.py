@@ -23,6 +23,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SIZE: Final = re.compile(r"(\d+)\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
 _FACTORS: Final = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_DURATION: Final = re.compile(r"(\d{1,9})\s*([smhdw])", re.IGNORECASE)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MAX_DIGITS: Final = 18
 """More is beyond any disk, and beyond what Python turns into a number."""
 
@@ -133,19 +135,15 @@ def parse_size(_context: click.Context, _parameter: click.Parameter, value: str 
     return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
 
 
-_DURATION: Final = re.compile(r"(\d{1,9})\s*([smhdw])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
 def parse_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Turn 90s, 30m, 2h, 14d or 2w into seconds; the callback of an option.
+    """Turn 30s, 90m, 2h, 14d or 2w into seconds; the callback of an option.
 
     Raises:
-        click.BadParameter: it is no duration.
+        click.BadParameter: it is no time, or none at all.
     """
     if value is None:
         return None
     match = _DURATION.fullmatch(value.strip())
-    if not match:
-        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 30m, 2h, 14d or 2w")
-    return float(int(match[1]) * _SECONDS[match[2]])
+    if not match or not int(match[1]):
+        raise click.BadParameter(f"{value!r} is not a duration; write 30s, 90m, 2h, 14d or 2w")
+    return float(int(match[1]) * _SECONDS[match[2].lower()])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from packstore.cli.output import size
 from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
+from packstore.repository.validity import Validity
 
 
 def iso_date(moment: datetime) -> str:
@@ -24,6 +25,12 @@ def local_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def state_word(repository: Repository, state: VersionState) -> str:
+    """Return valid, invalid (damaged), incomplete (not all of it is here) or partial (parts of the source were bad)."""
+    validity = repository.validity(state)
+    return validity.value if validity is not Validity.VALID or state.complete else "partial"
+
+
 def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
     """Return what `ls --json` says about a version."""
     version = state.version
@@ -34,6 +41,7 @@ def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
         "date": iso_date(state.date),
         "size": version.size,
         "valid": repository.is_readable(state),
+        "state": state_word(repository, state),
         "protected": state.protected,
         "expires": state.expires,
         "removed": state.removed,
@@ -58,7 +66,7 @@ def expiry(state: VersionState) -> str:
 def condition(found: dict[str, Any]) -> str:
     """Return what is special about a version, from its summary; empty if nothing is."""
     words = {
-        "incomplete": not found["valid"],
+        found["state"]: not found["valid"],
         "protected": found["protected"],
         "removed": found["removed"] and not found["collected"],
         "collected": found["collected"],
@@ -76,6 +84,7 @@ FIELDS: Final[dict[str, Cell]] = {
     "date": lambda state, _: local_date(state),
     "size": lambda _, found: size(found["size"]),
     "valid": lambda _, found: "yes" if found["valid"] else "no",
+    "state": lambda _, found: found["state"],
     "protected": lambda _, found: "yes" if found["protected"] else "no",
     "expires": lambda state, _: expiry(state),
     "removed": lambda _, found: "yes" if found["removed"] else "no",

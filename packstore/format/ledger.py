@@ -2,7 +2,7 @@
 
 Scrub and damage records speak about packs, events about versions. Neither is ever changed: a later record
 says more, and folding all of them gives the state.
-Before: format.record. After: repository.scrubs, repository.damages.
+Before: format.record. After: repository.scrubs, index.standing.
 """
 
 import struct
@@ -23,8 +23,9 @@ SCRUB: Final = MapSchema(
     Key("features", "array"),
     Key("id", "bin16"),
     Key("date_ms", "u64"),
-    Key("totals", "bin"),
+    Key("runs", "bin"),
     Key("ranks", "bin"),
+    Key("seen", "bin"),
     Key("program", "str"),
     Key("host", "str"),
 )
@@ -41,11 +42,24 @@ DAMAGE: Final = MapSchema(
     Key("program", "str"),
     Key("host", "str"),
 )
-SCRUB_TOTAL: Final = Layout("scrub_total", Field("run", "u64"), Field("total", "u64"))
+SCRUB_RUN: Final = Layout(
+    "scrub_run", Field("run", "u64"), Field("date_ms", "u64"), Field("total", "u64"), Field("round", "u32")
+)
 SCRUB_RANK: Final = Layout("scrub_rank", Field("pack_id", "bytes", PACK_ID_BYTES), Field("run", "u64"))
 DAMAGE_PLACE: Final = Layout("damage_place", Field("pack_id", "bytes", PACK_ID_BYTES), Field("offset", "u32"))
 DAMAGE_OBJECT: Final = Layout("damage_object", Field("kind", "u8"), Field("object_id", "bytes", 64))
 _INDEX: Final = struct.Struct("<I")
+
+
+class ScrubRun(NamedTuple):
+    """One run of check: when it ended, the bytes of all packs at its begin, and how many like it read everything.
+
+    `round` is 0 for a run that was cut short, or that had another measure than a percentage.
+    """
+
+    date_ms: int
+    total: int
+    round: int
 
 
 class Place(NamedTuple):
@@ -64,12 +78,17 @@ class LostObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scrub:
-    """One run of check, or several folded into one: bytes there were at each run, the last run of each pack."""
+    """One run of check, or several folded into one.
+
+    `ranks` maps packs to the last run that has read them; `seen` those that none has, to the run before the first
+    that has met them.
+    """
 
     id: Uid
     date_ms: int
-    totals: dict[int, int]
+    runs: dict[int, ScrubRun]
     ranks: dict[PackId, int]
+    seen: dict[PackId, int]
     program: str
     host: str
     features: list[str] = field(default_factory=list)
@@ -101,8 +120,9 @@ def encode_scrub(scrub: Scrub) -> bytes:
             "features": scrub.features,
             "id": scrub.id,
             "date_ms": scrub.date_ms,
-            "totals": _join(SCRUB_TOTAL, sorted(scrub.totals.items())),
+            "runs": _join(SCRUB_RUN, ((number, *run) for number, run in sorted(scrub.runs.items()))),
             "ranks": _join(SCRUB_RANK, sorted(scrub.ranks.items())),
+            "seen": _join(SCRUB_RANK, sorted(scrub.seen.items())),
             "program": scrub.program,
             "host": scrub.host,
         }
@@ -118,11 +138,16 @@ def decode_scrub(data: bytes) -> Scrub:
     value = decode(data, MAX_LEDGER_BYTES)
     check_features("scrub", value)
     found = SCRUB.check(value)
-    totals = _split(SCRUB_TOTAL, found["totals"])
-    ranks = _split(SCRUB_RANK, found["ranks"])
-    _require_ascending("scrub", "totals", [row[0] for row in totals])
-    _require_ascending("scrub", "ranks", [row[0] for row in ranks])
-    return Scrub(**(found | {"totals": dict(totals), "ranks": {PackId(pack_id): run for pack_id, run in ranks}}))
+    rows = _split(SCRUB_RUN, found["runs"])
+    _require_ascending("scrub", "runs", [row[0] for row in rows])
+    runs = {row[0]: ScrubRun(*row[1:]) for row in rows}
+    return Scrub(**(found | {"runs": runs, "ranks": _ranks(found, "ranks"), "seen": _ranks(found, "seen")}))
+
+
+def _ranks(found: dict[str, Any], key: str) -> dict[PackId, int]:
+    rows = _split(SCRUB_RANK, found[key])
+    _require_ascending("scrub", key, [row[0] for row in rows])
+    return {PackId(pack_id): run for pack_id, run in rows}
 
 
 def encode_damage(damage: Damage) -> bytes:

@@ -146,6 +146,11 @@ class Environment:
         """Return the size of the file in bytes."""
         return (self.directory / "data.mdb").stat().st_size
 
+    def last_write(self) -> int:
+        """Return the number of the last transaction that wrote."""
+        with translated():
+            return int(self._environment.info()["last_txnid"])
+
     def close(self) -> None:
         """Close the environment."""
         if hasattr(self, "_environment"):

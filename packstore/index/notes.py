@@ -1,23 +1,32 @@
-"""What was done and seen here, and is not in the repository: packs read, damage met.
+"""What was done and seen here: packs read, damage met, objects that were not here.
+
+The repository's own records say the same for all hosts; these notes are for what could not be recorded there: by a
+check without keys, by a reader, in a repository that is mounted read-only.
 
 Kept in the same environment as the index, and lost with it; nothing but work is lost then.
 Before: index.environment. After: index.objectindex.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from packstore.ids import PackId
+from packstore.format.ledger import DAMAGE_OBJECT, LostObject, ScrubRun
+from packstore.ids import PackId, Uid
 from packstore.index.environment import Environment, Transaction
 
 NOTES: Final = {
     "scrubbed": False,  # method, pack id -> number of the run that last read it
     "damaged": False,  # pack id, offset of a record that is not whole (0: no record of the pack is to be relied on)
-    "totals": False,  # method, number of a run -> bytes of packs there were
+    "met": False,  # method, pack id -> number of the run before the first that met it, of packs never read
+    "runs": False,  # method, number of a run -> when it ended, bytes of packs there were, runs in its round
+    "lacking": False,  # uid -> kinds and ids of objects that the version needs and that are not here
 }
 _OFFSET: Final = struct.Struct(">I")
-_RUN: Final = struct.Struct(">Q")
+_RANK: Final = struct.Struct(">Q")
+_RUN: Final = struct.Struct(">QQI")
+_LACKING_KEPT: Final = 4096
+"""Of the objects that a version lacks; enough to see that it still does, small enough to keep for each version."""
 
 
 class LocalNotes:
@@ -37,6 +46,11 @@ class LocalNotes:
         """Say whether any record at all is known not to be whole."""
         with self._environment.reading() as transaction:
             return bool(transaction.stat(self._table["damaged"])["entries"])
+
+    def is_noted(self, pack_id: PackId, offset: int) -> bool:
+        """Say whether this very record is known not to be whole."""
+        with self._environment.reading() as transaction:
+            return transaction.get(pack_id + _OFFSET.pack(offset), db=self._table["damaged"]) is not None
 
     def note_damaged(self, pack_id: PackId, offsets: Iterable[int]) -> None:
         """Remember records that are not whole, so that nothing new relies on them."""
@@ -62,26 +76,67 @@ class LocalNotes:
                 return
         self._environment.write(work)
 
-    def scrub_runs(self, method: str) -> dict[PackId, int]:
-        """Return the run in which each pack was last read by a check of this method."""
-        prefix = method.encode()
-        return {PackId(key[1:]): run for key, (run,) in self._environment.items("scrubbed", _RUN) if key[:1] == prefix}
+    def damaged(self) -> dict[PackId, set[int]]:
+        """Return all offsets of records that are known not to be whole, by pack."""
+        found: dict[PackId, set[int]] = {}
+        with self._environment.reading() as transaction:
+            for key in transaction.cursor(self._table["damaged"]).iternext(keys=True, values=False):
+                found.setdefault(PackId(key[: -_OFFSET.size]), set()).add(_OFFSET.unpack(key[-_OFFSET.size :])[0])
+        return found
 
-    def note_scrubbed(self, method: str, runs: dict[PackId, int]) -> None:
-        """Remember in which run a check of this method has last read each of these packs."""
+    def scrub_ranks(self, method: str) -> dict[PackId, int]:
+        """Return the run in which each pack was last read by a check of this method."""
+        return {PackId(key): run for key, (run,) in self._of("scrubbed", _RANK, method)}
+
+    def scrub_seen(self, method: str) -> dict[PackId, int]:
+        """Return the run before the one that first met each pack that was never read since."""
+        return {PackId(key): run for key, (run,) in self._of("met", _RANK, method)}
+
+    def scrub_runs(self, method: str) -> dict[int, ScrubRun]:
+        """Return the runs of checks of this method."""
+        return {_RANK.unpack(key)[0]: ScrubRun(*run) for key, run in self._of("runs", _RUN, method)}
+
+    def _of(self, table: str, layout: struct.Struct, method: str) -> list[tuple[bytes, tuple[int, ...]]]:
+        prefix = method.encode()
+        return [(key[1:], value) for key, value in self._environment.items(table, layout) if key[:1] == prefix]
+
+    def note_scrubbed(self, method: str, ranks: dict[PackId, int], seen: dict[PackId, int] | None = None) -> None:
+        """Remember in which run a check of this method has last read, or first met, each of these packs."""
+        prefix = method.encode()
 
         def work(transaction: Transaction) -> None:
-            for pack_id, run in runs.items():
-                transaction.put(method.encode() + pack_id, _RUN.pack(run), db=self._table["scrubbed"])
+            for pack_id, run in ranks.items():
+                transaction.put(prefix + pack_id, _RANK.pack(run), db=self._table["scrubbed"])
+                transaction.delete(prefix + pack_id, db=self._table["met"])
+            for pack_id, run in (seen or {}).items():
+                transaction.put(prefix + pack_id, _RANK.pack(run), db=self._table["met"])
 
         self._environment.write(work)
 
-    def scrub_totals(self, method: str) -> list[int]:
-        """Return how many bytes of packs there were at each check of this method, the latest last."""
-        prefix = method.encode()
-        return [total for key, (total,) in self._environment.items("totals", _RUN) if key[:1] == prefix]
+    def note_run(self, method: str, number: int, run: ScrubRun) -> None:
+        """Remember a run of a check of this method."""
+        key = method.encode() + _RANK.pack(number)
+        self._environment.write(lambda transaction: transaction.put(key, _RUN.pack(*run), db=self._table["runs"]))
 
-    def note_scrub_total(self, method: str, run: int, total: int) -> None:
-        """Remember how many bytes of packs there were at run number `run`, counted from 1."""
-        key = method.encode() + _RUN.pack(run)
-        self._environment.write(lambda transaction: transaction.put(key, _RUN.pack(total), db=self._table["totals"]))
+    def lacking(self) -> dict[Uid, list[LostObject]]:
+        """Return, for each version that was found incomplete, objects that were not here."""
+        with self._environment.reading() as transaction:
+            rows = list(transaction.cursor(self._table["lacking"]))
+        return {
+            Uid(uid): [
+                LostObject(*DAMAGE_OBJECT.unpack(value[at : at + DAMAGE_OBJECT.size]))
+                for at in range(0, len(value), DAMAGE_OBJECT.size)
+            ]
+            for uid, value in rows
+        }
+
+    def note_lacking(self, versions: Mapping[Uid, Sequence[LostObject]]) -> None:
+        """Remember what these versions lack, and of the others that they lack nothing."""
+
+        def work(transaction: Transaction) -> None:
+            transaction.drop(self._table["lacking"], delete=False)
+            for uid, objects in versions.items():
+                value = b"".join(DAMAGE_OBJECT.pack(*lost) for lost in objects[:_LACKING_KEPT])
+                transaction.put(uid, value, db=self._table["lacking"])
+
+        self._environment.write(work)

@@ -17,7 +17,9 @@ from packstore.format.pack import PACK_HEADER, Entry, PackType, decode_directory
 from packstore.format.record import Kind, RecordHeader
 from packstore.format.version import decode_event, decode_version
 from packstore.ids import PackId, Uid
-from packstore.index.objectindex import MetaState, MetaTransaction, ObjectIndex
+from packstore.index.changes import MetaTransaction
+from packstore.index.objectindex import ObjectIndex
+from packstore.index.tables import MetaState
 from packstore.packs.names import META_PREFIX, list_packs
 from packstore.packs.reader import Owner, check_place, is_strange, read_record, read_seal
 from packstore.packs.scanner import PackWindow, Scanned, scan_records
@@ -64,10 +66,6 @@ class IndexSync:
         listed = list_packs(self._storage, PackType.META)
         known = self._index.metas()
         result = SyncResult()
-        gone = [meta_id for meta_id in known if meta_id not in listed]
-        if gone:
-            self._index.withdraw(gone)
-        result.withdrawn = len(gone)
         # What could not be read is tried again each time: it may have been repaired.
         new = [meta_id for meta_id in listed if known.get(meta_id) != MetaState(listed[meta_id].size, damaged=False)]
         if new:
@@ -77,6 +75,11 @@ class IndexSync:
             progress.advance(listed[meta_id].size)
         if new:
             progress.finish()
+        # Last: what a collector has moved must never be in neither place for those who read meanwhile.
+        gone = [meta_id for meta_id in known if meta_id not in listed]
+        if gone:
+            self._index.withdraw(gone)
+        result.withdrawn = len(gone)
         if result.damage:
             self.adopt_orphans(result)
         return result

@@ -13,8 +13,10 @@ from packstore.ids import HOLE, ObjectId
 from packstore.limits import PAGE_ENTRIES
 from packstore.progress import Progress
 from packstore.repository.coordination import WriterIntent
+from packstore.repository.damages import lost_objects
 from packstore.repository.history import VersionState, find_version
 from packstore.repository.repository import Repository
+from packstore.repository.tree import leaf_spans
 
 
 def choose_base(repository: Repository, intent: WriterIntent, volume: str, asked: str | None) -> Version | None:
@@ -80,3 +82,35 @@ class BaseEntries:
             self._progress.warn(f"part of the previous version cannot be read, and is stored again: {error.message}")
             return None
         return None if object_id == HOLE else (object_id, fingerprint)
+
+
+def changed_by_damage(repository: Repository, version: Version) -> list[range]:
+    """Return the blocks of a base that count as changed, whatever anybody says about the source.
+
+    Those that the source could not deliver, and, while damage is known, those whose object, or whose page, has no
+    good copy here: in ascending order, not touching. Reads the version's pages once if anything is known to be lost.
+    """
+    geometry = Geometry(version.size, version.block_size)
+    changed = {index for offset, length in version.unreadable for index in geometry.blocks_of(Extent(offset, length))}
+    lost = {found.object_id for found in lost_objects(repository)}
+    if lost or any(state.damaged for state in repository.index.metas().values()):
+        tree = repository.tree(version)
+        for number, blocks in leaf_spans(geometry.count):
+            try:
+                leaf = tree.leaf(number)
+            except DamageError:
+                changed.update(blocks)
+                continue
+            if leaf is not None:
+                changed.update(index for at, index in enumerate(blocks) if leaf.id_at(at) in lost)
+    return _runs(sorted(changed))
+
+
+def _runs(indexes: list[int]) -> list[range]:
+    runs: list[range] = []
+    for index in indexes:
+        if runs and runs[-1].stop == index:
+            runs[-1] = range(runs[-1].start, index + 1)
+        else:
+            runs.append(range(index, index + 1))
+    return runs

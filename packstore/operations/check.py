@@ -1,44 +1,37 @@
 """Check a repository, or some versions of it, and say what damage means for each version.
 
-Before: operations.check_packs, operations.check_documents. After: the command line.
+What is found is recorded in the repository: which packs were read, where damage lies, what versions have lost.
+Before: operations.scrub, operations.check_walk, operations.findings. After: the command line.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from packstore.blocks import Extent, Geometry, merge_extents
-from packstore.errors import DamageError
+from packstore.errors import Interrupted
 from packstore.format.pack import PackType
-from packstore.format.page import Page, decode_page
-from packstore.format.record import Kind
 from packstore.format.version import Version
-from packstore.ids import HOLE, ObjectId, PackId
-from packstore.index.objectindex import Location, ObjectIndex
+from packstore.index.objectindex import ObjectIndex
 from packstore.operations.check_documents import check_documents
 from packstore.operations.check_packs import Damage, PackChecker, PackReport
+from packstore.operations.check_walk import DamagedVersion, Walker
+from packstore.operations.findings import record_findings
 from packstore.operations.restore import restore
-from packstore.operations.scrub_plan import Candidate, plan_scrub
-from packstore.packs.names import list_packs, pack_name
+from packstore.operations.scrub import Packs, Reading, Scrubber, all_packs
+from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
 from packstore.progress import Progress, StopRequest
+from packstore.repository.damages import known_damage, known_entries
 from packstore.repository.documents import require_reachable
 from packstore.repository.repository import Repository
-from packstore.repository.tree import check_shape, page_blocks, tree_levels
-from packstore.storage.base import Listed, Storage
+from packstore.repository.scrubs import METHOD, notes_memory, scrub_memory
+from packstore.storage.base import Storage
 
-_WHOLE = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedVersion:
-    """A version and the byte ranges of it that cannot be restored."""
-
-    version: Version
-    ranges: list[Extent]
+KEYLESS = "k"
+"""How the local notes call a check by checksums only."""
 
 
 @dataclass
 class CheckReport:
-    """What a check read and what it found."""
+    """What a check read and what it found; `missing` are names of packs that versions need and that are not here."""
 
     packs_total: int = 0
     packs_checked: int = 0
@@ -46,16 +39,28 @@ class CheckReport:
     bytes_checked: int = 0
     records: int = 0
     versions_checked: int = 0
+    complete: bool = True
     damage: list[Damage] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     versions: list[DamagedVersion] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing is wrong, and nothing that is needed is missing."""
         return not self.damage and not self.versions
 
+    @property
+    def damaged(self) -> bool:
+        """Whether more is wrong than that files have not come."""
+        return bool(self.damage) or any(hit.is_damaged for hit in self.versions)
 
-Packs = dict[tuple[PackType, PackId], Listed]
+    def take(self, reading: Reading) -> None:
+        """Take in what was read."""
+        self.packs_checked = len(reading.bad)
+        self.bytes_checked = reading.bytes_read
+        self.records = reading.records
+        self.complete = reading.complete
+        self.damage += [damage for report in reading.reports.values() for damage in report.damage]
 
 
 def check_stored_bytes(
@@ -65,56 +70,113 @@ def check_stored_bytes(
     stop: StopRequest,
     progress: Progress,
     *,
-    percent: float,
+    amount: Amount,
+    date_ms: int,
     threads: int,
 ) -> CheckReport:
-    """Verify every stored byte, or `percent` of them, by checksum; needs no key."""
-    report = CheckReport(damage=check_documents(storage, None))
-    checker = PackChecker(storage, owner, None, stop, progress, threads=threads)
-    _check_packs(storage, checker, _all_packs(storage), index, report, progress, method="k", percent=percent)
+    """Verify every stored byte, or some, by checksum; needs no key, and is remembered on this machine only."""
+    packs = all_packs(storage)
+    report = _new_report(packs, check_documents(storage, None))
+    scrubber = Scrubber(PackChecker(storage, owner, None, stop, progress, threads=threads), storage, index, KEYLESS)
+    memory = notes_memory(index.notes, KEYLESS)
+    reading = scrubber.begin(packs, memory, amount)
+    try:
+        scrubber.read(reading, packs, memory, progress)
+    finally:
+        reading.end(date_ms)
+        index.notes.note_run(KEYLESS, reading.run, reading.news.runs[reading.run])
+    report.take(reading)
     if not report.clean:
         require_reachable(storage)
     return report
 
 
 def check_repository(
-    repository: Repository, stop: StopRequest, progress: Progress, *, percent: float, threads: int
+    repository: Repository,
+    stop: StopRequest,
+    progress: Progress,
+    *,
+    threads: int,
+    amount: Amount | None = None,
+    record: bool = True,
 ) -> CheckReport:
-    """Decrypt, decompress and compare everything, or `percent` of it, and walk every version."""
+    """Decrypt, decompress and compare everything, or some of it, and walk every version; record what was found.
+
+    Raises:
+        StorageGone: the storage is out of reach.
+        Interrupted: what was read until then is recorded.
+    """
     storage = repository.storage
     repository.recover()  # what a lost meta pack named is found by the packs' own directories
     # Taken before the packs are listed: what others publish meanwhile is not this check's business.
     versions = [state.version for state in repository.states() if not state.removed]
-    named = repository.index.pack_ids(PackType.BLOCKS) - set(repository.index.orphans())
-    report = CheckReport(damage=check_documents(storage, repository.keyring))
-    packs = _all_packs(storage)
+    packs = all_packs(storage)
+    report = _new_report(packs, check_documents(storage, repository.keyring))
     checker = PackChecker(storage, repository.owner, repository.codec, stop, progress, threads=threads)
-    reports = _check_packs(storage, checker, packs, repository.index, report, progress, method="d", percent=percent)
-    # What only the index remembers, and nothing in `meta/` names, is missed by nobody.
-    missing = [pack_name(PackType.BLOCKS, pack_id) for pack_id in named if (PackType.BLOCKS, pack_id) not in packs]
-    report.damage += [Damage(name, 0, 0, "is missing") for name in missing]
-    progress.start("walking versions", None)
-    report.versions = _walk_versions(repository, versions, packs, reports, stop)
-    if report.versions:  # the index may be what is wrong
-        repository.relearn()
-        report.versions = _walk_versions(repository, versions, packs, reports, stop)
-    report.versions_checked = len(versions)
-    progress.finish()
+    scrubber = Scrubber(checker, storage, repository.index, METHOD)
+    scrubber.complete_reports(lambda found: _complete(repository, found))
+    memory = scrub_memory(repository)
+    reading = scrubber.begin(packs, memory, amount or Amount())
+    try:
+        scrubber.read(reading, packs, memory, progress)
+        report.take(reading)
+        if reading.complete or reading.reports:
+            progress.start("walking versions", None)
+            _walk(repository, versions, packs, reading, stop, report)
+            progress.finish()
+    except Interrupted:
+        _record(repository, reading, report, progress, record=record)
+        raise
+    _record(repository, reading, report, progress, record=record)
     if not report.clean:
         require_reachable(storage)
     return report
 
 
-def _walk_versions(
+def _new_report(packs: Packs, damage: list[Damage]) -> CheckReport:
+    total = sum(listed.size for listed in packs.values())
+    return CheckReport(packs_total=len(packs), bytes_total=total, damage=damage)
+
+
+def _complete(repository: Repository, report: PackReport) -> None:
+    """Name each record that a pack without a seal is said to hold, and does not hold whole."""
+    if report.pack_type is PackType.BLOCKS:
+        entries = known_entries(repository, report.pack_type, report.pack_id)
+        report.bad |= {entry.offset for entry in entries if report.good.get(entry.offset) != entry}
+
+
+def _walk(
     repository: Repository,
     versions: list[Version],
     packs: Packs,
-    reports: dict[PackId, PackReport],
+    reading: Reading,
     stop: StopRequest,
-) -> list[DamagedVersion]:
-    walker = _Walker(repository, packs, reports, stop)
-    found = [DamagedVersion(version, walker.bad_ranges(version)) for version in versions]
-    return [damaged for damaged in found if damaged.ranges]
+    report: CheckReport,
+) -> None:
+    # A pack that cannot be made sense of may have held what nothing speaks of any more.
+    any_damage = bool(reading.reports) or bool(repository.index.standing().places)
+    for attempt in range(2):
+        walker = Walker(repository, packs, reading, stop, any_damage=any_damage)
+        found = [walker.walk(version) for version in versions]
+        report.versions = [hit for hit in found if hit.ranges]
+        if not report.versions:
+            break
+        if not attempt:
+            repository.relearn()  # the index may be what is wrong
+    report.missing = sorted(walker.missing)
+    report.versions_checked = len(versions)
+    repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions if hit.lacking})
+
+
+def _record(repository: Repository, reading: Reading, report: CheckReport, progress: Progress, *, record: bool) -> None:
+    """Record a run, in the repository if that is possible and wanted, and in any case on this machine."""
+    reading.end(repository.runtime.now_ms())
+    repository.index.notes.note_run(METHOD, reading.run, reading.news.runs[reading.run])
+    if not record:
+        return
+    hits = {hit.version.uid: hit.damaged for hit in report.versions if hit.damaged}
+    if fault := record_findings(repository, reading, hits):
+        progress.warn(f"what was found cannot be recorded in the repository, only on this machine: {fault}")
 
 
 def check_versions(
@@ -128,120 +190,11 @@ def check_versions(
         report.bytes_checked += result.bytes_data
         report.bytes_total += result.bytes_total
         if result.damaged:
-            report.versions.append(DamagedVersion(version, result.damaged))
+            # Reading has noted which copies are damaged; what is lost besides lies on bad sectors.
+            walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
+            report.versions.append(replace(walker.walk(version), ranges=result.damaged))
+            report.missing = sorted({*report.missing, *walker.missing})
     return report
-
-
-def _all_packs(storage: Storage) -> Packs:
-    return {
-        (pack_type, pack_id): listed
-        for pack_type in (PackType.META, PackType.BLOCKS)
-        for pack_id, listed in list_packs(storage, pack_type).items()
-    }
-
-
-def _check_packs(
-    storage: Storage,
-    checker: PackChecker,
-    packs: Packs,
-    index: ObjectIndex,
-    report: CheckReport,
-    progress: Progress,
-    *,
-    method: str,
-    percent: float,
-) -> dict[PackId, PackReport]:
-    by_id = {pack_id: (pack_type, listed) for (pack_type, pack_id), listed in packs.items()}
-    report.packs_total = len(by_id)
-    report.bytes_total = sum(listed.size for _, listed in by_id.values())
-    ledger = index.notes.scrub_runs(method)
-    totals = index.notes.scrub_totals(method)
-    run = 1 + len(totals)
-    appeared = {pack_id: run - 1 for pack_id in by_id if pack_id not in ledger}
-    candidates = [
-        Candidate(pack_id, listed.size, ledger.get(pack_id, run - 1)) for pack_id, (_, listed) in by_id.items()
-    ]
-    chosen = sorted(by_id) if percent >= _WHOLE else plan_scrub(candidates, percent, totals)
-    index.notes.note_scrubbed(method, appeared)
-    progress.start("checking packs", sum(by_id[pack_id][1].size for pack_id in chosen))
-    reports: dict[PackId, PackReport] = {}
-    for pack_id in chosen:
-        pack_type, listed = by_id[pack_id]
-        found = checker.check(pack_type, pack_id, listed)
-        if found.damage:
-            require_reachable(storage)
-        index.notes.forget_damaged(pack_id)
-        index.notes.note_damaged(pack_id, found.bad)
-        report.packs_checked += 1
-        report.bytes_checked += found.bytes_read
-        report.records += found.records
-        report.damage += found.damage
-        if found.damage:
-            reports[pack_id] = found
-        index.notes.note_scrubbed(method, {pack_id: run})
-    index.notes.note_scrub_total(method, run, report.bytes_total)
-    progress.finish()
-    return reports
-
-
-class _Walker:
-    """Walks the trees of versions, each shared page once, and says which ranges are lost."""
-
-    def __init__(
-        self, repository: Repository, packs: Packs, reports: dict[PackId, PackReport], stop: StopRequest
-    ) -> None:
-        self._repository = repository
-        self._packs = packs
-        self._reports = reports
-        self._stop = stop
-        self._known: dict[tuple[ObjectId, int, int], list[range]] = {}
-
-    def bad_ranges(self, version: Version) -> list[Extent]:
-        """Return the byte ranges of a version that cannot be restored."""
-        geometry = Geometry(version.size, version.block_size)
-        level = tree_levels(geometry.count) - 1
-        return merge_extents(geometry.span(blocks) for blocks in self._bad_below(version.root, level, geometry.count))
-
-    def _bad_below(self, page_id: ObjectId, level: int, count: int) -> list[range]:
-        """Return the lost blocks, counted from the first of the `count` blocks below a page."""
-        if page_id == HOLE:
-            return []
-        key = (page_id, level, count)
-        if key not in self._known:
-            self._stop.check()
-            try:
-                page = decode_page(self._repository.read_object(Kind.PAGE, page_id))
-                check_shape(page, level, 0, count)
-            except DamageError:
-                return [range(count)]
-            self._known[key] = self._bad_entries(page, level, count)
-        return self._known[key]
-
-    def _bad_entries(self, page: Page, level: int, count: int) -> list[range]:
-        ids = [page.id_at(at) for at in range(len(page))]
-        if level == 0:
-            return [range(at, at + 1) for at, found in enumerate(ids) if found != HOLE and not self._is_good(found)]
-        step = page_blocks(level - 1)
-        return [
-            range(at * step + blocks.start, at * step + blocks.stop)
-            for at, page_id in enumerate(ids)
-            for blocks in self._bad_below(page_id, level - 1, min(step, count - at * step))
-        ]
-
-    def _is_good(self, object_id: ObjectId) -> bool:
-        for location in self._repository.index.locate(Kind.BLOCK, object_id):
-            if not self._exists(location):
-                continue
-            report = self._reports.get(location.pack_id)
-            found = report and report.good.get(location.offset)
-            if report is None or (found and (found.kind, found.object_id) == (Kind.BLOCK, object_id)):
-                return True
-        return False
-
-    def _exists(self, location: Location) -> bool:
-        """Say whether a pack was listed, or has come since."""
-        key = (location.pack_type, location.pack_id)
-        return key in self._packs or self._repository.storage.exists(pack_name(*key))
 
 
 class _Nowhere:

@@ -44,7 +44,7 @@ def check_documents(storage: Storage, keyring: Keyring | None) -> list[Damage]:
     for listed in storage.list_files(GC_PREFIX):
         match = _GC_NAME.fullmatch(listed.name)
         if match:
-            damage += _check_one(storage, listed.name, [DocumentType[match[1].upper()]], keyring, optional=True)
+            damage += document_faults(storage, listed.name, [DocumentType[match[1].upper()]], keyring, optional=True)
         else:
             damage.append(_stranger(listed.name))
     for prefix in (BLOCKS_PREFIX, META_PREFIX):
@@ -60,16 +60,17 @@ def _stranger(name: str) -> Damage:
 
 def _check_pair(storage: Storage, name: str, types: list[DocumentType], keyring: Keyring | None) -> list[Damage]:
     names = (name, name + COPY_SUFFIX)
-    damage = [found for each in names for found in _check_one(storage, each, types, keyring)]
+    damage = [found for each in names for found in document_faults(storage, each, types, keyring)]
     if damage or storage.read(names[0]) == storage.read(names[1]):
         return damage
     reason = "differs from its copy, and either is whole: a check with a key says which one belongs here"
     return [Damage(each, 0, 0, reason) for each in names]
 
 
-def _check_one(
+def document_faults(
     storage: Storage, name: str, types: list[DocumentType], keyring: Keyring | None, *, optional: bool = False
 ) -> list[Damage]:
+    """Return what is wrong with one document, which is of one of these types; with keys its MAC is checked too."""
     try:
         document = _read(storage, name, types)
     except NameNotFound:

@@ -43,6 +43,7 @@ class PackReport:
     pack_id: PackId
     bytes_read: int = 0
     records: int = 0
+    vanished: bool = False
     damage: list[Damage] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
@@ -86,9 +87,10 @@ class PackChecker:
             if seal:
                 self._compare(report, listed, seal)
         except NameNotFound:
-            report.damage.append(Damage(listed.name, 0, 0, "vanished while it was being checked"))
+            report.vanished = True  # collected since it was listed; if it is missed, the versions say so
         except StorageError as error:
             report.damage.append(Damage(listed.name, 0, 0, error.message))
+            report.bad.add(0)
         return report
 
     def _seal(self, report: PackReport, listed: Listed) -> Seal | None:

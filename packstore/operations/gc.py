@@ -1,6 +1,6 @@
 """Collect garbage: delete packs that nothing needs, after copying out what is needed of others.
 
-FORMAT.md section 13.5 and docs/decisions/0015 say why it is safe beside writers, readers and other collectors.
+FORMAT.md section 13.5 and docs/decisions/0017 say why it is safe beside writers, readers and other collectors.
 In short: a list names packs and versions that nothing new may build on. Once every writer honours it, what is
 needed is found out anew, copied out of the listed packs, and they are deleted. Nothing here waits for anybody,
 and nothing goes by a clock. Killed at any step, it leaves copies too many, or a list that the next run finishes.
@@ -20,12 +20,13 @@ from packstore.format.record import Kind
 from packstore.format.version import EventType
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import destroy
-from packstore.index.objectindex import KnownPack
+from packstore.index.tables import KnownPack
 from packstore.operations.gc_finish import Finisher, ListedPack
 from packstore.operations.gc_mark import Marker, places_in
 from packstore.operations.gc_plan import DEFAULT_THRESHOLD, GcPlan, PackUse, plan_collection
 from packstore.operations.gc_records import (
     Knowledge,
+    folded_memory,
     gone_events,
     mark_records,
     read_knowledge,
@@ -338,7 +339,13 @@ class _Collection:
         listed = [self._listed[pack_id] for pack_id in packs if pack_id in self._listed]
         self._progress.start("deleting", sum(pack.size for pack in listed))
         try:
-            finisher.finish(listed, moment.ripe, gone, replaced if gone else set())
+            finisher.finish(
+                listed,
+                moment.ripe,
+                gone=gone,
+                memory=folded_memory(moment.known, set(self._listed)),
+                replaced=replaced if gone else set(),
+            )
         finally:
             self._progress.finish()
             result = finisher.result

@@ -7,6 +7,7 @@ Before: packs.writer. After: operations.gc.
 
 from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import StorageGone
+from packstore.format.ledger import Scrub, encode_scrub
 from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind, RecordHeader, encode_header
 from packstore.ids import ObjectId, PackId
@@ -14,6 +15,7 @@ from packstore.limits import META_PACK_BYTES
 from packstore.packs.writer import PackWriter
 from packstore.progress import NullProgress
 from packstore.repository.repository import Repository
+from packstore.repository.scrubs import inherit_ranks, split_scrub
 
 
 class Copier:
@@ -23,6 +25,7 @@ class Copier:
         self._repository = repository
         self._open: dict[PackType, PackWriter] = {}
         self._copied: set[tuple[int, ObjectId]] = set()
+        self._sources: dict[PackId, set[PackId]] = {}
         self.bytes_copied = 0
         self.packs: set[PackId] = set()
 
@@ -30,9 +33,10 @@ class Copier:
         """Say whether an object was copied already, in this run."""
         return (kind, object_id) in self._copied
 
-    def copy(self, header: RecordHeader, payload: bytes) -> None:
-        """Append a record as it is."""
-        self._append(EncodedObject(header, encode_header(header, payload), payload))
+    def copy(self, header: RecordHeader, payload: bytes, source: PackId) -> None:
+        """Append a record of another pack as it is."""
+        new = self._append(EncodedObject(header, encode_header(header, payload), payload))
+        self._sources.setdefault(new, set()).add(source)
         self._copied.add((header.kind, header.object_id))
         self.bytes_copied += header.record_size
 
@@ -41,7 +45,13 @@ class Copier:
         repository = self._repository
         self._append(repository.codec.encode(kind, repository.keyring.object_id(plain), plain))
 
-    def _append(self, encoded: EncodedObject) -> None:
+    def put_scrub(self, scrub: Scrub) -> None:
+        """Append a scrub record, as several if it is too large for one."""
+        for part in split_scrub(scrub):
+            self.put(Kind.SCRUB, encode_scrub(part))
+
+    def _append(self, encoded: EncodedObject) -> PackId:
+        """Append a record; return the pack that it is in now."""
         repository = self._repository
         pack_type = PackType.BLOCKS if encoded.header.kind is Kind.BLOCK else PackType.META
         target = repository.file.pack_size if pack_type is PackType.BLOCKS else META_PACK_BYTES
@@ -54,6 +64,7 @@ class Copier:
             header = PackHeader(pack_type, pack_id, repository.file.id, repository.keyring.domain)
             pack = self._open[pack_type] = PackWriter(repository.storage, header, repository.keyring.pack_mac)
         pack.append(encoded)
+        return pack.header.pack_id
 
     def _seal(self, pack_type: PackType) -> None:
         pack = self._open.pop(pack_type, None)
@@ -74,6 +85,11 @@ class Copier:
             StorageError: it may or may not be there; nothing relies on it.
         """
         self._seal(PackType.BLOCKS)
+        # Checked as lately as the least of the packs it came from: copying is not reading by a check.
+        inherited = inherit_ranks(self._repository, self._sources)
+        self._sources = {}
+        if inherited.ranks or inherited.seen:
+            self.put_scrub(inherited)
         self._seal(PackType.META)
         self._repository.refresh(NullProgress())
         metas = self._repository.index.metas()

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.intent import IntentRole
+from packstore.format.ledger import Scrub
 from packstore.format.pack import Entry, PackType
 from packstore.format.record import Kind, RecordHeader
 from packstore.format.version import Event, encode_event
@@ -86,8 +87,16 @@ class Finisher:
         self._copier = Copier(repository)
         self.result = Finished()
 
-    def finish(self, packs: list[ListedPack], lists: Iterable[Uid], gone: list[Event], replaced: set[ObjectId]) -> None:
-        """Delete `packs` and then `lists`, after the events `gone` are published; `replaced` are not copied.
+    def finish(
+        self,
+        packs: list[ListedPack],
+        lists: Iterable[Uid],
+        *,
+        gone: list[Event],
+        memory: Scrub | None,
+        replaced: set[ObjectId],
+    ) -> None:
+        """Delete `packs` and then `lists`, after `gone` and `memory` are published; `replaced` are not copied.
 
         Raises:
             StorageError: the storage failed; what was done stays done.
@@ -95,7 +104,9 @@ class Finisher:
         try:
             for event in gone:
                 self._copier.put(Kind.EVENT, encode_event(event))
-            if gone:
+            if memory is not None:
+                self._copier.put_scrub(memory)
+            if gone or memory is not None:
                 self._copier.publish()
             complete = True
             for batch in _batches(packs):
@@ -167,7 +178,7 @@ class Finisher:
                 if secured.copy is not None and not self._copying:
                     return _Saved(ready=False)
                 if secured.copy is not None:
-                    self._copier.copy(*secured.copy)
+                    self._copier.copy(*secured.copy, pack.pack_id)
         return _Saved(ready=True)
 
     def _is_needed(self, entry: Entry) -> bool:

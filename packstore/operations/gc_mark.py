@@ -13,7 +13,8 @@ from packstore.errors import DamageError, FormatError
 from packstore.format.page import decode_page
 from packstore.format.record import Kind
 from packstore.ids import HOLE, ObjectId, PackId
-from packstore.index.objectindex import Location, ObjectIndex
+from packstore.index.objectindex import ObjectIndex
+from packstore.index.tables import Location
 from packstore.progress import StopRequest
 
 
@@ -131,6 +132,6 @@ def places_in(packs: Iterable[PackId], condemned: set[PackId], index: ObjectInde
     present = set(packs) - condemned
 
     def is_place(location: Location) -> bool:
-        return location.pack_id in present and not index.notes.is_damaged(location.pack_id, location.offset)
+        return location.pack_id in present and not index.is_doubtful(location)
 
     return is_place

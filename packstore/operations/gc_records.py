@@ -6,7 +6,8 @@ Before: operations.gc_mark. After: operations.gc.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from packstore.errors import CollectionRefused, DamageError, FormatError
@@ -20,9 +21,12 @@ from packstore.operations.gc_mark import Marker
 from packstore.repository.checkpoints import open_checkpoints
 from packstore.repository.history import VersionState, fold, forgotten_versions
 from packstore.repository.repository import Repository
+from packstore.repository.scrubs import ScrubMemory, fold_scrubs
 
 Record = TypeVar("Record", Version, Event, Scrub, Damage, Checkpoint)
 
+_MAX_SCRUBS: Final = 64
+"""Of more scrub records than this one is made."""
 _MAX_GONE: Final = 50_000
 """Uids in one event: 18 bytes each stay below the largest event."""
 
@@ -107,12 +111,33 @@ def _needed(known: Knowledge, dead: set[Uid], packs: set[PackId]) -> Iterator[tu
     for event in known.events:
         if event.type == EventType.GONE or not forgotten.issuperset(event.versions):
             yield Kind.EVENT, event.id
-    yield from ((Kind.SCRUB, scrub.id) for scrub in known.scrubs)
+    yield from ((Kind.SCRUB, scrub.id) for scrub in needed_scrubs(known.scrubs, packs))
     for damage in known.damages:
         spoken_of = {place.pack_id for place in damage.places} | set(damage.packs)
         if not packs.isdisjoint(spoken_of) or not live.isdisjoint(damage.hits):
             yield Kind.DAMAGE, damage.id
     yield from ((Kind.CHECKPOINT, checkpoint.id) for checkpoint in known.checkpoints)
+
+
+def needed_scrubs(scrubs: list[Scrub], packs: set[PackId]) -> list[Scrub]:
+    """Return the scrub records that say something about these packs, or of a run, which those before do not say."""
+    memory = ScrubMemory()
+    needed = []
+    for scrub in sorted(scrubs, key=lambda found: (-len(found.ranks) - len(found.runs), found.id)):
+        before = deepcopy(memory)
+        memory.add(replace(scrub, ranks=_of(scrub.ranks, packs), seen=_of(scrub.seen, packs)))
+        if memory != before:
+            needed.append(scrub)
+    return needed
+
+
+def _of(ranks: dict[PackId, int], packs: set[PackId]) -> dict[PackId, int]:
+    return {pack_id: rank for pack_id, rank in ranks.items() if pack_id in packs}
+
+
+def folded_memory(known: Knowledge, packs: set[PackId]) -> Scrub | None:
+    """Return one record for all scrub records, if there are many; they are garbage at the next collection."""
+    return fold_scrubs(known.scrubs, packs) if len(known.scrubs) > _MAX_SCRUBS else None
 
 
 def _is_awaited(repository: Repository, marker: Marker, pack_id: PackId) -> bool:

@@ -174,7 +174,7 @@ class _Bases:
 
 def _is_sound(repository: Repository) -> bool:
     """Say whether nothing is known to be damaged, and no pack is missing."""
-    if repository.index.notes.is_any_damaged():
+    if repository.index.notes.is_any_damaged() or repository.index.standing().places:
         return False
     return all(
         repository.index.pack_ids(pack_type) <= set(list_packs(repository.storage, pack_type)) for pack_type in PackType

@@ -5,6 +5,7 @@ repository.
 Before: format.document. After: repository.creation, repository.opening.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
@@ -19,6 +20,7 @@ REPOSITORY_NAME: Final = "packstore"
 KEYS_PREFIX: Final = "keys"
 GC_PREFIX: Final = "gc"
 RESERVE_PREFIX: Final = "reserve"
+QUARANTINE_PREFIX: Final = "quarantine"
 COPY_SUFFIX: Final = ".copy"
 
 T = TypeVar("T")
@@ -82,6 +84,16 @@ def require_reachable(storage: Storage) -> None:
             continue
     message = f"the repository at {storage.location} is out of reach"
     raise StorageGone(message, advice="check that its disk is still connected and mounted")
+
+
+def move_aside(storage: Storage, name: str) -> str:
+    """Move a damaged file into `quarantine/`, unread and never over another one; return its new name."""
+    prefix = f"{QUARANTINE_PREFIX}/{name.replace('/', '-')}"
+    taken = {listed.name for listed in storage.list_files(QUARANTINE_PREFIX)}
+    names = itertools.chain([prefix], (f"{prefix}.{number}" for number in itertools.count(2)))
+    new_name = next(each for each in names if each not in taken)
+    storage.move(name, new_name)
+    return new_name
 
 
 def key_uids(storage: Storage) -> Iterator[Uid]:

@@ -30,6 +30,7 @@ from packstore.repository.objects import ObjectReader
 from packstore.repository.opening import AskCredential, read_repository_file, unlock
 from packstore.repository.runtime import Runtime
 from packstore.repository.tree import TreeReader
+from packstore.repository.validity import Judge, Validity
 from packstore.storage.base import Storage
 
 Record = TypeVar("Record", Version, Event, Scrub, Damage, Checkpoint)
@@ -69,9 +70,10 @@ class Repository:
         self._use_index(index)
 
     def _use_index(self, index: ObjectIndex) -> None:
+        self._judge: tuple[int, Judge] | None = None
         self.index = index
         self.sync = IndexSync(self.storage, index, self.owner, self.codec)
-        self._objects = ObjectReader(self.storage, index, self.codec, (self.recover, self.relearn))
+        self._objects = ObjectReader(self.storage, index, self.codec, self._catch_up, (self.recover, self.relearn))
 
     @classmethod
     def open(
@@ -108,7 +110,7 @@ class Repository:
         index = ObjectIndex(directory, self.file.id, durable=False)
         compression = CompressionSpec.parse(DEFAULT_COMPRESSION)
         found = Repository(self.storage, self.file, self.keyring, index, compression=compression, runtime=self.runtime)
-        found._objects = ObjectReader(self.storage, index, found.codec, ())
+        found._objects = ObjectReader(self.storage, index, found.codec, lambda: None, ())
         return found
 
     def close(self) -> None:
@@ -120,6 +122,10 @@ class Repository:
         result = self.sync.synchronise(progress)
         self.warnings += result.damage
         return result
+
+    def _catch_up(self) -> None:
+        """Read what is new in `meta/`; what is damaged there was said when the repository was opened."""
+        self.sync.synchronise(NullProgress())
 
     def rebuild_index(self, progress: Progress) -> SyncResult:
         """Throw the index away and make it anew, from `meta/` and from the packs that nothing there names."""
@@ -209,10 +215,16 @@ class Repository:
         """Return the tree with this root, over so many blocks."""
         return TreeReader(lambda page_id: self.read_object(Kind.PAGE, page_id), root, block_count)
 
+    def validity(self, state: VersionState) -> Validity:
+        """Say what is known of a version without reading it: cheap, also for thousands of them."""
+        stamp = self.index.stamp()
+        if self._judge is None or self._judge[0] != stamp:
+            self._judge = stamp, Judge(self.storage, self.index)
+        return self._judge[1].validity(state)
+
     def is_readable(self, state: VersionState) -> bool:
         """Say whether a version is whole as far as can be told without reading it."""
-        root = state.version.root
-        return state.complete and (not any(root) or bool(self.index.locate(Kind.PAGE, root)))
+        return state.complete and self.validity(state) is Validity.VALID
 
     def require_writable(self) -> None:
         """Refuse to write where a feature unknown here would be ignored.

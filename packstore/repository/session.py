@@ -6,6 +6,7 @@ state or the new one; packs that no directory in `meta/` names yet are found aga
 Before: packs.writer, repository.coordination. After: operations.backup.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -17,8 +18,8 @@ from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
 from packstore.ids import ObjectId, PackId
-from packstore.index.objectindex import Location
 from packstore.index.sync import SyncResult
+from packstore.index.tables import Location
 from packstore.limits import META_PACK_BYTES
 from packstore.packs.names import META_PREFIX, pack_name
 from packstore.packs.reader import read_seal
@@ -48,6 +49,7 @@ class Session:
         self._fresh: dict[tuple[int, ObjectId], None] = {}
         self._own: set[PackId] = set()
         self._adopted: set[PackId] = set()
+        self._to_adopt: set[PackId] = set()
         self._blocks: PackWriter | None = None
         self._meta: PackWriter | None = None
         self._sealer = ThreadPoolExecutor(1, "seal")
@@ -155,14 +157,32 @@ class Session:
         """Store a page."""
         return self.put_object(Kind.PAGE, plain)
 
+    def put_copy(self, encoded: EncodedObject) -> None:
+        """Append the record of an object as it stands elsewhere, unless this session has it. Nothing is durable yet."""
+        if encoded.header.kind is Kind.BLOCK:
+            self.put_block(encoded)
+        elif (encoded.header.kind, encoded.header.object_id) not in self._fresh:
+            self._append_encoded(encoded)
+
+    def adopt(self, pack_ids: Iterable[PackId]) -> None:
+        """Have the next flush put the own directories of these packs into `meta/`."""
+        self._to_adopt.update(pack_ids)
+
+    def settle(self) -> None:
+        """Publish all that was put so far; the session goes on."""
+        self.flush()
+        self._seal_meta()
+
     def _append_meta(self, kind: Kind, object_id: ObjectId, plain: bytes) -> None:
-        encoded = self._repository.codec.encode(kind, object_id, plain)
+        self._append_encoded(self._repository.codec.encode(kind, object_id, plain))
+
+    def _append_encoded(self, encoded: EncodedObject) -> None:
         if self._meta is not None and not self._meta.has_room_for(encoded, META_PACK_BYTES):
             self._seal_meta()
         if self._meta is None:
             self._meta = self._new_pack(PackType.META)
         self._meta.append(encoded)
-        self._fresh[kind, object_id] = None
+        self._fresh[encoded.header.kind, encoded.header.object_id] = None
 
     def _new_pack(self, pack_type: PackType) -> PackWriter:
         repository = self._repository
@@ -277,6 +297,7 @@ class Session:
         self._await_seal()
         wanted = {pack_id for pack_type, pack_id in self._relied if pack_type is PackType.BLOCKS}
         wanted = {pack_id for pack_id in wanted if not self._index.is_named(pack_id)}
+        wanted |= self._to_adopt
         if self._dead or orphans:
             wanted |= set(self._index.orphans())
         for pack_id in sorted(wanted - self._own - self._adopted - self._intent.condemned_packs):

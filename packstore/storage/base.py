@@ -94,6 +94,9 @@ class Storage(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file; fine if it is gone."""
 
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name, without reading it. Raises NameNotFound, NameExists."""
+
     def unfinished(self, prefix: str) -> list[str]:
         """Return the names under which writers, alive or not, have something half-written below `prefix`."""
 

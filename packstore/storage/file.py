@@ -167,6 +167,17 @@ class FileStorage:
                 return
             self._ops.fsync_directory(path.parent)
 
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name; one that has bad sectors, too."""
+        old, new = self._path(name), self._path(new_name)
+        with _translated(f"cannot move {name} to {new_name}"):
+            if self._ops.exists(new):
+                raise NameExists(f"{new_name} exists already")
+            self._ops.make_directory(new.parent)
+            self._ops.rename(old, new)
+            for directory in sorted({old.parent, new.parent, new.parent.parent}):
+                self._ops.fsync_directory(directory)
+
     def unfinished(self, prefix: str) -> list[str]:
         """Return the temporary files of writers, alive or not."""
         with _translated(f"cannot list {prefix}"):

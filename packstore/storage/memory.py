@@ -79,6 +79,13 @@ class MemoryStorage:
         self.files.pop(check_name(name), None)
         self.modified.pop(name, None)
 
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name."""
+        if check_name(new_name) in self.files:
+            raise NameExists(f"{new_name} exists already")
+        self.files[new_name] = self._file(name)
+        del self.files[name]
+
     def unfinished(self, prefix: str) -> list[str]:
         """Return nothing: unfinished files are nowhere."""
         check_name(prefix)

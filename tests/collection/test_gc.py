@@ -7,10 +7,13 @@ import pytest
 
 from packstore.errors import CollectionRefused, CollectorBusy
 from packstore.format.intent import IntentRole
+from packstore.format.pack import PackType
 from packstore.format.record import Encryption
 from packstore.format.version import EventType
+from packstore.packs.names import list_packs
 from packstore.repository.coordination import publish_notice
 from packstore.repository.notices import survey
+from packstore.repository.scrubs import scrub_memory
 from packstore.storage.base import Storage
 from packstore.storage.memory import MemoryStorage
 from tests.support.devices import BLOCK
@@ -37,8 +40,7 @@ def stored(storage: Storage, prefix: str = "packs") -> int:
 
 def is_sound(world: World) -> bool:
     """Say whether a check finds nothing wrong with what is there."""
-    report = world.check()
-    return not report.versions and not [found for found in report.damage if found.reason != "is missing"]
+    return world.check().clean
 
 
 def gc_files(storage: Storage) -> list[str]:
@@ -247,3 +249,49 @@ def test_an_interrupted_list_is_finished_by_the_next(world: World) -> None:
         assert len(found.lists) == len(found.ripe()) == 1
     assert world.gc().lists_finished >= 1
     assert stored(world.storage) == 0
+
+
+def test_out_of_time(world: World) -> None:
+    """A collection that ran out of time would leave a repository in disorder."""
+    first = world.backup(device(1)).version
+    world.backup(device(2), "two")
+    world.remove(first.uid)
+    assert "time" in world.gc(max_seconds=0.0).stopped
+    assert world.verify()
+    world.gc()
+    assert not gc_files(world.storage)
+    assert world.verify()
+
+
+def test_a_copy_inherits_when_it_was_checked(world: World) -> None:
+    """What a collection has copied would count as never checked, and be read before what nobody has read for a year."""
+    data = device(1)
+    first = world.backup(data).version
+    world.backup(changed(data, 2, *range(2, 40)))
+    assert world.check().clean
+    world.remove(first.uid)
+    world.gc()
+    with world.open() as repository:
+        memory = scrub_memory(repository)
+        blocks = list_packs(world.storage, PackType.BLOCKS)
+        assert blocks
+        assert {memory.rank(pack_id) for pack_id in blocks} == {1}
+
+
+def test_many_scrub_records_become_one(world: World) -> None:
+    """A check every hour would leave a record for each, to be read by every command for ever."""
+    world.backup(device(1))
+    for _ in range(70):
+        world.check(percent=50)
+    with world.open() as repository:
+        before = scrub_memory(repository)
+        assert len(repository.scrubs()) == 70
+    for _ in range(3):
+        world.gc(merge_metas=8)
+    with world.open() as repository:
+        after = scrub_memory(repository)
+        assert len(repository.scrubs()) < 10
+    assert after.runs == before.runs
+    assert {pack_id: after.rank(pack_id) for pack_id in before.ranks if after.rank(pack_id) is not None}.items() <= (
+        before.ranks.items()
+    )

@@ -133,6 +133,21 @@ def test_deleting_is_final_and_may_be_repeated(storage: Storage) -> None:
             call("a/one")
 
 
+def test_moving_takes_nothing_from_anybody(storage: Storage) -> None:
+    """A damaged pack, moved aside, would be lost, or take another one's place."""
+    storage.put("a/one", b"one")
+    storage.put("a/two", b"two")
+    storage.move("a/one", "quarantine/a-one")
+    assert storage.read("quarantine/a-one") == b"one"
+    assert not storage.exists("a/one")
+    with pytest.raises(NameExists):
+        storage.move("a/two", "quarantine/a-one")
+    with pytest.raises(NameNotFound):
+        storage.move("a/three", "quarantine/a-three")
+    assert storage.read("a/two") == b"two"
+    assert storage.list_files("quarantine") == [Listed("quarantine/a-one", 3)]
+
+
 def test_a_held_file_is_held_until_it_is_released(storage: Storage) -> None:
     """A live writer would be taken for dead, or a dead one for alive."""
     hold = storage.hold("gc/intent", b"me")

@@ -95,7 +95,7 @@ def test_a_backup_during_a_check_is_no_damage(tmp_path: Path) -> None:
 
     with world.open() as repository:
         progress = BackingUp()
-        report = check_repository(repository, StopRequest(), progress, percent=100, threads=2)
+        report = check_repository(repository, StopRequest(), progress, threads=2)
         repository.refresh(NullProgress())
     assert progress.done
     assert report.clean
@@ -113,4 +113,4 @@ def test_a_repository_that_is_gone_is_not_damage(tmp_path: Path) -> None:
         with pytest.raises(StorageGone):
             restore_bytes(repository, version)
         with pytest.raises(StorageGone):
-            check_repository(repository, StopRequest(), NullProgress(), percent=100, threads=2)
+            check_repository(repository, StopRequest(), NullProgress(), threads=2)

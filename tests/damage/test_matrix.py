@@ -201,7 +201,7 @@ def _examine(world: World, names: list[str], place: str) -> None:
     assert ranges == {uid: bad for uid, bad in found.items() if bad}, "check and restore disagree"
     if "pack" not in place.replace("packstore", "") or place.endswith(("header", "directory", "trailer")):
         _expect_untouched(world, names, found)
-    _expect_named(world, names, {damage.name for damage in report.damage})
+    _expect_named(world, names, {damage.name for damage in report.damage} | set(report.missing))
     _back_up_again(world, found)
 
 

@@ -30,6 +30,7 @@ from packstore.format.document import (
     encode_slot,
 )
 from packstore.format.intent import decode_intent, decode_list, encode_intent, encode_list
+from packstore.format.ledger import decode_damage, decode_scrub, encode_damage, encode_scrub
 from packstore.format.pack import (
     PACK_HEADER,
     PackType,
@@ -261,6 +262,8 @@ RUNNERS: dict[str, Callable[[Case], Result]] = {
     "version": _plain(decode_version, encode_version),
     "event": _plain(decode_event, encode_event),
     "checkpoint": _plain(decode_checkpoint, encode_checkpoint),
+    "scrub": _plain(decode_scrub, encode_scrub),
+    "damage": _plain(decode_damage, encode_damage),
     "secret": _secret,
 }
 

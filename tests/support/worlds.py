@@ -23,6 +23,7 @@ from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.events import publish_events
 from packstore.operations.gc import GcOptions, GcReport, collect
 from packstore.operations.restore import RestoreResult, restore
+from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, StopRequest
 from packstore.repository.creation import CreateOptions, create_repository
@@ -143,7 +144,8 @@ class World:
     def check(self, percent: float = 100.0) -> CheckReport:
         """Check with keys."""
         with self.open() as repository:
-            return check_repository(repository, StopRequest(), NullProgress(), percent=percent, threads=self.threads)
+            amount = Amount(percent)
+            return check_repository(repository, StopRequest(), NullProgress(), amount=amount, threads=self.threads)
 
     def check_keyless(self, percent: float = 100.0) -> CheckReport:
         """Check without keys."""
@@ -156,7 +158,8 @@ class World:
                 index,
                 StopRequest(),
                 NullProgress(),
-                percent=percent,
+                amount=Amount(percent),
+                date_ms=1_763_800_000_000,
                 threads=self.threads,
             )
         finally:

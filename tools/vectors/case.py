@@ -89,7 +89,7 @@ def jsonable(value: Json) -> Json:
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     if isinstance(value, Mapping):
-        return {(key.hex() if isinstance(key, bytes) else key): jsonable(item) for key, item in value.items()}
+        return {(key.hex() if isinstance(key, bytes) else str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,63 @@
+"""Damage that stands, by what all damage records say. FORMAT.md section 10.1. Pure.
+
+Records count in the order of (counter, id): each first takes back what was said of its packs, then adds its places.
+Before: format.ledger. After: index.objectindex, repository.damages.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from packstore.errors import FormatError
+from packstore.format.ledger import Damage, LostObject, decode_damage
+from packstore.ids import PackId, Uid
+
+_NOTHING: Final[frozenset[int]] = frozenset()
+
+
+@dataclass(frozen=True)
+class StandingDamage:
+    """Places that stand, by pack, and the objects that versions were found to have lost, whether or not they still are.
+
+    Offset 0 stands for a whole pack: nothing new relies on any record of it.
+    """
+
+    places: Mapping[PackId, frozenset[int]] = field(default_factory=dict)
+    hits: Mapping[Uid, frozenset[LostObject]] = field(default_factory=dict)
+
+    def of(self, pack_id: PackId) -> frozenset[int]:
+        """Return the offsets of a pack's records that are not whole."""
+        return self.places.get(pack_id, _NOTHING)
+
+    def covers(self, pack_id: PackId, offset: int) -> bool:
+        """Say whether nothing new may rely on a record."""
+        offsets = self.places.get(pack_id)
+        return offsets is not None and (offset in offsets or 0 in offsets)
+
+
+def fold_damages(damages: Iterable[Damage]) -> StandingDamage:
+    """Return what stands of all damage that was recorded."""
+    places: dict[PackId, set[int]] = {}
+    hits: dict[Uid, set[LostObject]] = {}
+    for damage in sorted(damages, key=lambda each: (each.counter, each.id)):
+        for pack_id in damage.packs:
+            places.pop(pack_id, None)
+        for place in damage.places:
+            places.setdefault(place.pack_id, set()).add(place.offset)
+        for uid, numbers in damage.hits.items():
+            hits.setdefault(uid, set()).update(damage.objects[number] for number in numbers)
+    return StandingDamage(
+        {pack_id: frozenset(offsets) for pack_id, offsets in places.items()},
+        {uid: frozenset(objects) for uid, objects in hits.items()},
+    )
+
+
+def fold_records(records: Iterable[bytes]) -> StandingDamage:
+    """Return what stands of all records that this program understands; the others are advice that it cannot take."""
+    damages = []
+    for plain in records:
+        try:
+            damages.append(decode_damage(plain))
+        except FormatError:
+            continue
+    return fold_damages(damages)

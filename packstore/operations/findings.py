@@ -1,0 +1,129 @@
+"""Record in the repository what a check has found: scrub and damage records. FORMAT.md section 10.1.
+
+Only news: a check that finds the same damage again says nothing about it. Where the repository cannot be
+written, this machine's notes keep it.
+Before: operations.scrub, repository.session. After: operations.check, operations.repair.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from packstore.errors import DeclaredDead, FormatError, StorageError, UnsupportedFormat
+from packstore.format.ledger import (
+    DAMAGE_OBJECT,
+    DAMAGE_PLACE,
+    Damage,
+    LostObject,
+    Place,
+    encode_damage,
+)
+from packstore.format.record import Kind
+from packstore.ids import PackId, Uid
+from packstore.limits import KIB, MAX_LEDGER_BYTES, PACK_ID_BYTES
+from packstore.operations.scrub import Reading
+from packstore.repository.repository import Repository
+from packstore.repository.scrubs import new_scrub, put_scrub
+from packstore.repository.session import Session
+
+_ROWS_BYTES: Final = MAX_LEDGER_BYTES - 64 * KIB
+"""What rows may take of a record; the rest is for its other keys."""
+_UID_ROW_BYTES: Final = 32
+_NUMBER_BYTES: Final = 4
+
+Hits = Mapping[Uid, Iterable[LostObject]]
+
+
+def record_findings(repository: Repository, reading: Reading, hits: Hits) -> str:
+    """Publish what a run has read and found, `hits` being what versions have lost; return why not, if that fails."""
+    standing = repository.index.standing()
+    places = {pack_id: bad for pack_id, bad in reading.bad.items() if bad != standing.of(pack_id)}
+    news = {uid: set(objects) - standing.hits.get(uid, frozenset()) for uid, objects in hits.items()}
+    if not (reading.news.ranks or any(news.values())):
+        return ""
+    try:
+        with Session(repository, "recording a check") as session:
+            put_scrub(session, new_scrub(repository, reading.news))
+            put_damage(session, repository, places, {uid: objects for uid, objects in news.items() if objects})
+            session.publish([], [])
+    except DeclaredDead:
+        return ""  # it is published, and relies on nothing
+    except (StorageError, UnsupportedFormat, FormatError) as error:
+        return error.message
+    return ""
+
+
+def put_damage(session: Session, repository: Repository, places: Mapping[PackId, set[int]], hits: Hits) -> None:
+    """Append damage records: what is said of the packs in `places` is all there is to say of them."""
+    counters = itertools.count(repository.next_counter())
+    for packs, rows in _split_places(places):
+        damage = _new(repository, next(counters), packs=packs, places=rows)
+        session.put_record(Kind.DAMAGE, encode_damage(damage))
+    for objects, numbers in split_hits(hits, _ROWS_BYTES):
+        damage = _new(repository, next(counters), objects=objects, hits=numbers)
+        session.put_record(Kind.DAMAGE, encode_damage(damage))
+
+
+def _new(
+    repository: Repository,
+    counter: int,
+    *,
+    packs: list[PackId] | None = None,
+    places: list[Place] | None = None,
+    objects: list[LostObject] | None = None,
+    hits: dict[Uid, list[int]] | None = None,
+) -> Damage:
+    runtime = repository.runtime
+    return Damage(
+        id=runtime.new_uid(),
+        counter=counter,
+        date_ms=runtime.now_ms(),
+        packs=packs or [],
+        places=places or [],
+        objects=objects or [],
+        hits=hits or {},
+        program=runtime.program,
+        host=runtime.hostname,
+    )
+
+
+def _split_places(places: Mapping[PackId, set[int]]) -> Iterator[tuple[list[PackId], list[Place]]]:
+    """Yield packs and their places, each pack whole in one record: a pack has at most 65,536 records."""
+    packs: list[PackId] = []
+    rows: list[Place] = []
+    for pack_id, offsets in sorted(places.items()):
+        size = (len(packs) + 1) * PACK_ID_BYTES + (len(rows) + len(offsets)) * DAMAGE_PLACE.size
+        if packs and size > _ROWS_BYTES:
+            yield packs, rows
+            packs, rows = [], []
+        packs.append(pack_id)
+        rows += [Place(pack_id, offset) for offset in sorted(offsets)]
+    if packs:
+        yield packs, rows
+
+
+def split_hits(hits: Hits, limit_bytes: int) -> Iterator[tuple[list[LostObject], dict[Uid, list[int]]]]:
+    """Yield objects and, for each version, the numbers of those it needs; none with more than `limit_bytes` of rows."""
+    most = limit_bytes // 2 // (_UID_ROW_BYTES + _NUMBER_BYTES)
+    needed_by: dict[LostObject, list[Uid]] = {}
+    for uid, lost in hits.items():
+        for each in lost:
+            needed_by.setdefault(each, []).append(uid)
+    objects: list[LostObject] = []
+    numbers: dict[Uid, list[int]] = {}
+    size = 0
+    for each, uids in sorted(needed_by.items()):
+        for at in range(0, len(uids), most):
+            some = uids[at : at + most]
+            new = sum(uid not in numbers for uid in some)
+            cost = DAMAGE_OBJECT.size + new * _UID_ROW_BYTES + len(some) * _NUMBER_BYTES
+            if objects and size + cost > limit_bytes:
+                yield objects, numbers
+                objects, numbers, size = [], {}, 0
+                cost = DAMAGE_OBJECT.size + len(some) * (_UID_ROW_BYTES + _NUMBER_BYTES)
+            for uid in some:
+                numbers.setdefault(uid, []).append(len(objects))
+            objects.append(each)
+            size += cost
+    if objects:
+        yield objects, numbers
