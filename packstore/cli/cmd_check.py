@@ -71,7 +71,7 @@ def command(
 
     Names damaged files, the versions that they hit and the byte ranges in them; exit code 40 if there is damage, 44 if
     files that versions need have only not arrived. What was read is remembered in the repository, for all hosts: run
-    ceil(100 / P) times one after another, --percent P has read everything. With --source, exit code 65 says that the
+    ceil(100 / P) times one after another, --percent P has read everything. With --source, exit code 68 says that the
     stored version is good and the source has changed.
 
     \b

@@ -8,14 +8,18 @@ Before: index.objectindex. After: operations.gc.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from packstore.errors import DamageError, FormatError
-from packstore.format.page import decode_page
+from packstore.format.page import Page, decode_page
 from packstore.format.record import Kind
 from packstore.ids import HOLE, ObjectId, PackId
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.tables import Location
 from packstore.progress import StopRequest
+
+_MAX_RECENT: Final = 250_000
+"""Twice so many ids are remembered, in some 70 MB."""
 
 
 class Bits:
@@ -70,10 +74,13 @@ class Marker:
     bits: Bits = field(default_factory=Bits)
     pages_read: int = 0
     _begun: bool = False
+    _recent: set[ObjectId] = field(default_factory=set)
+    _older: set[ObjectId] = field(default_factory=set)
 
     def begin(self, is_place: Callable[[Location], bool]) -> None:
         """Begin, or go on after the index has grown: what is new in it counts as needed."""
         self.is_place = is_place
+        self._recent, self._older = set(), set()
         self.bits.extend(self.index.record_numbers())
         if not self._begun:
             self.bits.clear()
@@ -105,11 +112,20 @@ class Marker:
             self.pages_read += 1
             if level is not None and page.level != level:
                 raise FormatError("page", f"of level {page.level} where {level} is due")
-            ids = list(dict.fromkeys(page.id_at(at) for at in range(len(page)) if page.id_at(at) != HOLE))
             kind = Kind.PAGE if page.level else Kind.BLOCK
-            fresh = self._mark_many(kind, ids)
+            fresh = self._mark_many(kind, self._not_recent(page))
             if page.level:
                 pending += [(found, page.level - 1) for found in fresh]
+
+    def _not_recent(self, page: Page) -> list[ObjectId]:
+        """Return the objects of a page that were not just marked: neighbouring versions share most of each page."""
+        ids = {page.id_at(at) for at in range(len(page))} - self._recent - {HOLE}
+        self._older, self._recent = (
+            (self._recent, set()) if len(self._recent) > _MAX_RECENT else (self._older, self._recent)
+        )
+        ids -= self._older
+        self._recent |= ids
+        return sorted(ids)
 
     def _mark_many(self, kind: Kind, ids: list[ObjectId]) -> Iterable[ObjectId]:
         found = self.index.locate_many(kind, ids)

@@ -291,11 +291,11 @@ def test_a_version_against_its_source(stored: Program, device: Path, tmp_path: P
     flip(image, 2 * BLOCK + 5)
     with image.open("ab") as file:
         file.write(b"more")
-    found = stored("check", "disk.img", "--source", image, "--json").expect(65).json
+    found = stored("check", "disk.img", "--source", image, "--json").expect(68).json
     changed = [(extent["offset"], extent["length"]) for extent in found["changed_ranges"]]
     assert changed == [(2 * BLOCK, BLOCK), (device.stat().st_size, 4)]
     assert not found["damaged_ranges"]
-    assert "DIFFERS" in stored("check", "disk.img", "--source", image).expect(65).out
+    assert "DIFFERS" in stored("check", "disk.img", "--source", image).expect(68).out
 
     flip(stored.only("packs/*/*"), BLOCK // 2)
     found = stored("check", "disk.img", "--source", image, "--json").expect(40).json

@@ -16,23 +16,26 @@ import packstore.operations.base
 import packstore.operations.gc
 import packstore.operations.gc_mark
 import packstore.repository.coordination
-from packstore.errors import DamageError, PackstoreError
-from packstore.format.intent import IntentRole
+from packstore.errors import DamageError, Interrupted, PackstoreError
+from packstore.format.intent import CondemnedList, IntentRole
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType
 from packstore.ids import Uid
+from packstore.index.tables import KnownPack
 from packstore.operations.backup import BackupOptions, backup
+from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.events import publish_events
 from packstore.operations.gc import GcOptions, collect
 from packstore.progress import NullProgress, StopRequest
 from packstore.repository.coordination import WriterIntent, publish_notice
+from packstore.repository.notices import publish_list
 from packstore.repository.repository import Repository
 from packstore.storage.memory import MemoryStorage
 from tests.collection.test_gc import changed, device, is_sound, stored
 from tests.collection.test_interleaved import Play
-from tests.support.devices import BytesSource
+from tests.support.devices import BLOCK, BytesSource
 from tests.support.stage import Actor, Stage
-from tests.support.worlds import World
+from tests.support.worlds import World, restore_bytes
 
 BLOCKS = 12
 
@@ -322,3 +325,108 @@ def test_a8_a_damaged_copy_is_no_copy(scene: Scene) -> None:
     for number in range(3):
         scene.run(scene.collector(f"collector {number}"))
     assert not lost(scene)
+
+
+def interrupted(scene: Scene, data: bytes, at: int) -> None:
+    """A backup that is asked to stop at its n-th read, with a checkpoint after each pack."""
+    stop = StopRequest()
+    source = BytesSource(data)
+    source.on_read = lambda number: stop.request() if number == at else None
+    with pytest.raises(Interrupted):
+        scene.world.backup(source, "long", stop=stop, checkpoints=CheckpointPolicy(stored_bytes=1))
+
+
+def test_b8_a_checkpoint_keeps_what_an_unfinished_backup_has_stored(scene: Scene) -> None:
+    """Ninety per cent of a first backup of many days are collected during the night."""
+    data = device(1, 600)
+    interrupted(scene, data, 590)
+    for number in range(3):
+        scene.run(scene.collector(f"collector {number}"))
+    before = stored(scene.storage)
+    result = scene.world.backup(data, "long")
+    assert stored(scene.storage) - before < 120 * BLOCK
+    assert result.counters.new < 120 * BLOCK
+    assert scene.world.verify()
+    # Committed: what only the checkpoint needed goes.
+    scene.world.remove(result.version.uid)
+    for number in range(3, 6):
+        scene.run(scene.collector(f"collector {number}"))
+    assert stored(scene.storage) == 0
+
+
+def test_b8_a_backup_goes_on_beside_a_collector(scene: Scene) -> None:
+    """A resumed backup trusts pages whose blocks a collector, which has seen a later version, is deleting."""
+    data = device(1, 600)
+    interrupted(scene, data, 590)
+    other = scene.world.backup(changed(data, 7, 3), "long").version
+    scene.world.remove(other.uid)
+    collector = scene.collector("collector")
+    scene.run(collector, "publish gc/list")
+    writer = scene.writer("writer", data, "long")
+    scene.run(writer, "publish meta/")
+    scene.run(collector)
+    scene.run(writer)
+    assert not lost(scene)
+    assert is_sound(scene.world)
+
+
+def test_b10_the_base_goes_while_a_writer_begins(scene: Scene) -> None:
+    """A base that was chosen before the intent stood is collected before the writer can say so."""
+    data = device(1, BLOCKS)
+    first = scene.world.backup(data, "a").version
+    writer = scene.writer("writer", changed(data, 2, 1))
+    scene.run(writer, "publish gc/intent")
+    scene.world.remove(first.uid)
+    scene.run(scene.collector("collector"))
+    scene.run(writer)
+    assert not lost(scene)
+    assert is_sound(scene.world)
+
+
+def test_b2_a_list_that_came_with_a_copy_is_no_permission(scene: Scene) -> None:
+    """A list made in another copy, where the version was removed, deletes what is needed here."""
+    data = device(1, BLOCKS)
+    scene.world.backup(data, "a")
+    with scene.world.open() as repository:
+        packs = [place.pack_id for place in _places(repository)]
+        publish_list(scene.storage, repository.keyring, CondemnedList(repository.runtime.new_uid(), packs, []))
+    scene.run(scene.collector("collector"))
+    assert not [name for name in scene.storage.files if name.startswith("gc/")]
+    assert not lost(scene)
+    assert is_sound(scene.world)
+
+
+def _places(repository: Repository) -> list[KnownPack]:
+    return repository.index.packs()
+
+
+def test_b5_a_removal_and_a_protection_meet(scene: Scene) -> None:
+    """Of a removal in one copy and a protection in the other the one with the later clock would win."""
+    data = device(1, BLOCKS)
+    first = scene.world.backup(data, "a").version
+    scene.world.event(EventType.PROTECT, first.uid)  # in one copy
+    scene.world.event(EventType.REMOVE, first.uid)  # in the other, which had not heard of it
+    scene.run(scene.collector("collector"))
+    assert scene.world.verify() == {first.uid}
+
+
+def test_a_reader_finds_what_a_collector_has_moved(scene: Scene) -> None:
+    """A long restore fails because the pack that it was about to read was repacked."""
+    data = device(1, 40)
+    first = scene.world.backup(changed(data, 2, *range(30)), "a").version
+    kept = scene.world.backup(data, "a").version
+    scene.world.remove(first.uid)
+    seen: list[bytes] = []
+
+    def work(repository: Repository) -> None:
+        read, result = restore_bytes(repository, kept, 1)
+        assert not result.bad_ranges
+        seen.append(read)
+
+    reader = scene.act("reader", work)
+    for _ in range(12):
+        reader.go()
+    for number in range(3):
+        scene.run(scene.collector(f"collector {number}"))
+    scene.run(reader)
+    assert seen == [data]
