@@ -3,14 +3,16 @@
 
 VENV ?= .venv
 PYTHON ?=
+SOAK_MINUTES ?= 30
+SOAK_SEED ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.packstore-setup
 FAST_TESTS := $(wildcard tests/unit tests/contract tests/vectors tests/docs tests/cli)
 TEXTS := $(wildcard *.md Makefile pyproject.toml .ci docs spec packstore tools tests)
-PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync
+PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint fmt types arch vectors check bench cover dist clean
+.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench cover dist clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +42,9 @@ test: $(STAMP)  ## Run all tests
 
 test-fast: $(STAMP)  ## Run the tests that take seconds
 	$(BIN)/python -m pytest -n auto -q $(FAST_TESTS)
+
+soak: $(STAMP)  ## Let many processes work on one repository, some killed (SOAK_MINUTES=30 SOAK_SEED=n)
+	$(BIN)/python -m tools.soak --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 lint: $(STAMP)  ## Check style, formatting, spelling and sizes
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
         settings.json = settings.json or "--json" in arguments  # it may stand behind what was wrong
         settings.output().fail(_usage_error(error))
         return UsageError.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, _Stopped):
         settings.output().fail(Interrupted("interrupted"))
         return Interrupted.exit_code
     except PackstoreError as error:
@@ -130,18 +130,34 @@ def _usage_error(error: click.ClickException) -> UsageError:
 def main() -> None:
     """Run the command line of this process."""
     _occupy_descriptors()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
     keep_large_blocks()
-    code = run(sys.argv[1:])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the exit code stands; a late signal must not replace it
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _stop)
+        code = run(sys.argv[1:])
+        _ignore_signals()  # the exit code stands; a late signal must not replace it
+    except (KeyboardInterrupt, _Stopped):  # between two steps of the above
+        _ignore_signals()
+        code = Interrupted.exit_code
     sys.exit(code)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Stopped(BaseException):
+    """SIGTERM or SIGHUP has asked this process to end.
+
+    Not a KeyboardInterrupt: once that has passed through code compiled from a string, as in every dataclass, Python
+    ends the process by SIGINT, whoever has caught it and whatever the exit code was to be.
+    """
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _occupy_descriptors() -> None:

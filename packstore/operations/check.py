@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from packstore.errors import Interrupted
 from packstore.format.pack import PackType
 from packstore.format.version import Version
+from packstore.ids import Uid
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.check_documents import check_documents
 from packstore.operations.check_packs import Damage, PackChecker, PackReport
@@ -18,9 +19,10 @@ from packstore.operations.restore import restore
 from packstore.operations.scrub import Packs, Reading, Scrubber, all_packs
 from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
-from packstore.progress import Progress, StopRequest
+from packstore.progress import NullProgress, Progress, StopRequest
 from packstore.repository.damages import known_damage, known_entries
 from packstore.repository.documents import require_reachable
+from packstore.repository.history import forgotten_versions
 from packstore.repository.repository import Repository
 from packstore.repository.scrubs import METHOD, notes_memory, scrub_memory
 from packstore.storage.base import Storage
@@ -163,9 +165,20 @@ def _walk(
             break
         if not attempt:
             repository.relearn()  # the index may be what is wrong
-    report.missing = sorted(walker.missing)
+        removed = _removed(repository)  # since they were listed: they may have been collected, and nothing is wrong
+        versions = [version for version in versions if version.uid not in removed]
+        report.versions = [hit for hit in report.versions if hit.version.uid not in removed]
+    wanted = {version.uid for version in versions}
+    report.missing = sorted(name for name, needing in walker.missing.items() if needing & wanted)
     report.versions_checked = len(versions)
     repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions if hit.lacking})
+
+
+def _removed(repository: Repository) -> set[Uid]:
+    """Return the versions that somebody has removed; one whose record is only lost is not among them."""
+    repository.refresh(NullProgress())
+    removed = {state.version.uid for state in repository.states() if state.removed}
+    return removed | forgotten_versions(repository.events())
 
 
 def _record(repository: Repository, reading: Reading, report: CheckReport, progress: Progress, *, record: bool) -> None:

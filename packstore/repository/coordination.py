@@ -22,6 +22,8 @@ from packstore.storage.base import Hold, Storage
 
 _LIST_NAME: Final = re.compile(rf"{GC_PREFIX}/list-[0-9a-f]{{32}}")
 INTENT_PREFIX: Final = f"{GC_PREFIX}/intent-"
+_ATTEMPTS: Final = 8
+"""At publishing an intent: to be swept once takes a writer that begins in the same milliseconds."""
 
 
 @dataclass
@@ -85,10 +87,17 @@ def publish_notice(
 def _publish(
     storage: Storage, keyring: Keyring, runtime: Runtime, purpose: str, role: IntentRole, honours: list[Uid]
 ) -> WriterIntent:
-    intent = _make_intent(honours, runtime, purpose, role)
-    name = intent_name(intent.id)
-    hold = storage.hold(name, encode_document(DocumentType.INTENT, encode_intent(intent), keyring.keys_mac))
-    return WriterIntent(storage, name, hold)
+    for attempt in range(_ATTEMPTS):
+        intent = _make_intent(honours, runtime, purpose, role)
+        name = intent_name(intent.id)
+        data = encode_document(DocumentType.INTENT, encode_intent(intent), keyring.keys_mac)
+        try:
+            return WriterIntent(storage, name, storage.hold(name, data))
+        except NameNotFound:
+            # A writer that had seen nobody else took the file, not published yet, for a dead writer's and swept it.
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def list_names(storage: Storage) -> set[str]:

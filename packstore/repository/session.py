@@ -26,6 +26,7 @@ from packstore.packs.reader import read_seal
 from packstore.packs.writer import PackWriter
 from packstore.progress import NullProgress
 from packstore.repository.coordination import WriterIntent, other_writers, publish_intent
+from packstore.repository.documents import GC_PREFIX
 from packstore.repository.proof import Prover
 from packstore.repository.repository import Repository
 
@@ -76,7 +77,7 @@ class Session:
 
     def _take_over(self) -> None:
         """Take in what dead writers have stored, and sweep what they had not finished."""
-        unfinished = self._storage.unfinished("packs") + self._storage.unfinished(META_PREFIX)
+        unfinished = [name for prefix in ("packs", META_PREFIX, GC_PREFIX) for name in self._storage.unfinished(prefix)]
         # Read before the intent stood, the index may speak of what has been collected since.
         self._repository.refresh(NullProgress())
         others = other_writers(self._storage, self._intent, self._repository.runtime.process)
@@ -85,7 +86,8 @@ class Session:
             self._dead = others.dead
         self._alone = not others.alive
         if self._alone:
-            # Listed before the intents were: whoever wrote these and lives would have been seen.
+            # Listed before the intents were: whoever wrote these and lives would have been seen, but for somebody who
+            # was just publishing an intent. That one makes another.
             for name in unfinished:
                 self._storage.delete(name)
 

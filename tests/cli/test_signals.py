@@ -113,6 +113,27 @@ def test_a_second_signal_ends_at_once(repo: Program, image: Path, number: signal
     require_sound(repo, image)
 
 
+STOPPED_IN_A_STRING = """
+import os, signal, sys
+
+def trace(frame, event, arg):
+    if frame.f_code.co_filename == "<string>" and "packstore.cli.cmd_ls" in sys.modules:
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGNUMBER)
+
+sys.settrace(trace)
+"""
+"""Sends a signal while the first dataclass is made for the command `ls`."""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_stopped_while_a_dataclass_is_made(repo: Program, tmp_path: Path, name: str) -> None:
+    """A command that was told to end while it was starting would be reported as killed by SIGINT."""
+    (tmp_path / "sitecustomize.py").write_text(STOPPED_IN_A_STRING.replace("SIGNUMBER", name))
+    done = repo("--json", "ls", env={"PYTHONPATH": str(tmp_path)}).expect(130)
+    assert done.json["error"]["name"] == "Interrupted"
+
+
 def test_nohup(repo: Program, image: Path) -> None:
     """A backup started with nohup would end with the terminal all the same."""
     command = ["nohup", *repo.command("backup", image)]

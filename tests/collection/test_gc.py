@@ -1,6 +1,7 @@
 """Garbage is collected, and nothing else."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from packstore.format.intent import IntentRole
 from packstore.format.pack import PackType
 from packstore.format.record import Encryption
 from packstore.format.version import EventType
+from packstore.operations.check import check_repository
 from packstore.packs.names import list_packs
+from packstore.progress import NullProgress, StopRequest
 from packstore.repository.coordination import publish_notice
 from packstore.repository.notices import survey
 from packstore.repository.scrubs import scrub_memory
@@ -295,3 +298,33 @@ def test_many_scrub_records_become_one(world: World) -> None:
     assert {pack_id: after.rank(pack_id) for pack_id in before.ranks if after.rank(pack_id) is not None}.items() <= (
         before.ranks.items()
     )
+
+
+class _Meanwhile(NullProgress):
+    """Does something at the moment at which a check has read all packs and begins to walk the versions."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__()
+        self._work = work
+
+    def start(self, phase: str, total_bytes: int | None) -> None:
+        """Do it, if this is the moment."""
+        if phase == "walking versions":
+            self._work()
+
+
+def test_a_version_collected_while_it_is_checked_is_no_damage(world: World, tmp_path: Path) -> None:
+    """A check beside `rm` and gc would say that versions which were removed cannot be restored for want of packs."""
+    gone = world.backup(device(1), "one").version
+    world.backup(device(2), "two")
+    other = World(world.storage, tmp_path / "other host", world.encryption)
+
+    def collect_it() -> None:
+        other.remove(gone.uid)
+        assert other.gc().packs_deleted
+
+    with world.open() as repository:
+        report = check_repository(repository, StopRequest(), _Meanwhile(collect_it), threads=2)
+    assert report.clean, (report.versions, report.missing)
+    assert not report.missing
+    assert world.check().clean

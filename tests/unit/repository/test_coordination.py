@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from packstore.errors import DeclaredDead, FormatError, StorageError
+from packstore.errors import DeclaredDead, FormatError, NameNotFound, StorageError
+from packstore.fileops import FileOps
 from packstore.format.document import DocumentType, encode_document
 from packstore.format.intent import CondemnedList, encode_list
 from packstore.format.pack import PackType
@@ -167,6 +168,46 @@ def test_the_temporary_files_of_live_writers_are_left_alone(tmp_path: Path) -> N
     world.backup(DEVICE)
     assert world.storage.unfinished("packs") == []
     assert os.listdir(tmp_path / "r" / "gc") == []
+
+
+def test_what_was_never_announced_is_swept(tmp_path: Path) -> None:
+    """Each process killed while it announced itself, or while it listed garbage, would leave a file for ever."""
+    world = World(FileStorage(tmp_path / "r"), tmp_path / "index").create()
+    for name in ("intent", "list"):
+        world.storage.create(f"gc/{name}-" + "aa" * 16).write(b"half")
+    with world.open() as repository:
+        other = publish_intent(world.storage, repository.keyring, fixed_runtime(), "a collector, at its list")
+    world.backup(DEVICE)
+    assert len(world.storage.unfinished("gc")) == 2
+    other.leave()
+    world.backup(DEVICE)
+    assert os.listdir(tmp_path / "r" / "gc") == []
+
+
+class _Sweeping(FileOps):
+    """Another writer, which has seen no intent yet, sweeps the first `times` of them."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Come too late."""
+        if self.times and new.parent.name == "gc":
+            self.times -= 1
+            old.unlink()
+        super().rename(old, new)
+
+
+def test_an_intent_that_was_swept_is_made_again(tmp_path: Path) -> None:
+    """Two writers that begin at the same moment would end one of them."""
+    world = World(FileStorage(tmp_path / "r", _Sweeping(0)), tmp_path / "index").create()
+    world.storage = FileStorage(tmp_path / "r", _Sweeping(2))
+    world.backup(DEVICE)
+    assert world.verify()
+    assert os.listdir(tmp_path / "r" / "gc") == []
+    world.storage = FileStorage(tmp_path / "r", _Sweeping(1000))
+    with pytest.raises(NameNotFound, match="cannot publish gc/intent"):
+        world.backup(DEVICE)  # and yet nobody may try for ever where the whole directory is gone
 
 
 class _Killer:
