@@ -33,7 +33,7 @@ def command(settings: Settings, command_line: tuple[str, ...]) -> None:
 
     \b
     Examples:
-      packstore -r REPO hold -- rsync -a --ignore-existing REPO/ /mnt/second/REPO/
+      packstore -r REPO hold -- rsync -a --ignore-existing --exclude='gc/intent-*' --exclude=reserve REPO/ COPY/
       packstore -r REPO hold -- sleep 3600
     """  # noqa: D301
     output = settings.output(stdout_is_data=True)

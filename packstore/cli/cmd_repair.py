@@ -37,7 +37,7 @@ def command(settings: Settings, apply_it: bool, other: str | None, threads: int 
 
     Writes small files again from their copies, copies good records out of damaged packs into new ones, and moves the
     damaged packs into `quarantine/`, which nothing reads; nothing is deleted. With --from, what is damaged or missing
-    here is taken from another copy of this repository, verified. Exit code 40 if something stays lost.
+    here is taken from another copy of this repository, verified. After --apply, exit code 40 if something stays lost.
 
     \b
     Examples:

@@ -13,18 +13,20 @@ from typing import Final
 
 from packstore.format.ledger import DAMAGE_OBJECT, LostObject, ScrubRun
 from packstore.ids import PackId, Uid
-from packstore.index.environment import Environment, Transaction
+from packstore.index.environment import Environment, Transaction, unpack
 
 NOTES: Final = {
     "scrubbed": False,  # method, pack id -> number of the run that last read it
     "damaged": False,  # pack id, offset of a record that is not whole (0: no record of the pack is to be relied on)
     "met": False,  # method, pack id -> number of the run before the first that met it, of packs never read
     "runs": False,  # method, number of a run -> when it ended, bytes of packs there were, runs in its round
+    "verdicts": False,  # pack id, offset -> counter of the latest record about the pack, is it bad here
     "lacking": False,  # uid -> kinds and ids of objects that the version needs and that are not here
 }
 _OFFSET: Final = struct.Struct(">I")
 _RANK: Final = struct.Struct(">Q")
 _RUN: Final = struct.Struct(">QQI")
+_VERDICT: Final = struct.Struct(">Q?")
 _LACKING_KEPT: Final = 4096
 """Of the objects that a version lacks; enough to see that it still does, small enough to keep for each version."""
 
@@ -74,6 +76,25 @@ class LocalNotes:
             cursor = transaction.cursor(self._table["damaged"])
             if not cursor.set_range(pack_id) or not cursor.key().startswith(pack_id):
                 return
+        self._environment.write(work)
+
+    def verdict(self, pack_id: PackId, offset: int, counter: int) -> bool | None:
+        """Say whether a place was found bad here; None if it was not looked at since the record of that counter."""
+        with self._environment.reading() as transaction:
+            value = transaction.get(pack_id + _OFFSET.pack(offset), db=self._table["verdicts"])
+        if value is None:
+            return None
+        seen, bad = unpack(_VERDICT, value)
+        return bool(bad) if seen == counter else None
+
+    def note_verdicts(self, verdicts: Mapping[tuple[PackId, int], tuple[int, bool]]) -> None:
+        """Remember what places that records speak of are here, each with the counter of the latest such record."""
+
+        def work(transaction: Transaction) -> None:
+            for (pack_id, offset), verdict in verdicts.items():
+                key = pack_id + _OFFSET.pack(offset)
+                transaction.put(key, _VERDICT.pack(*verdict), db=self._table["verdicts"])
+
         self._environment.write(work)
 
     def damaged(self) -> dict[PackId, set[int]]:

@@ -7,6 +7,7 @@ Before: packs.reader. After: index.sync.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,8 @@ class ObjectIndex:
         self._environment = Environment(self.directory, TABLES, durable=self._durable)
         self._table = self._environment.tables
         self.notes = LocalNotes(self._environment)
+        self.look: Callable[[PackId, int], bool | None] = lambda _pack_id, _offset: None
+        """Says whether a place is bad here, by reading it; None: nobody can tell now, so it counts as bad."""
         self._standing: tuple[bytes, StandingDamage] | None = None
         try:
             stamp = self._environment.write(lambda transaction: self._stamp(transaction, repository_id))
@@ -135,13 +138,34 @@ class ObjectIndex:
         return self.notes.is_noted(location.pack_id, location.offset)
 
     def standing(self) -> StandingDamage:
-        """Return the damage that the repository's records speak of; folded anew only when they have changed."""
+        """Return the damage that records speak of and that is here; looked at anew only when they have changed."""
         with self._environment.reading() as transaction:
             changes = transaction.get(DAMAGES, b"", db=self._table["info"])
         known = self._standing
         if known is None or known[0] != changes:
-            known = self._standing = changes, fold_records(self.records(Kind.DAMAGE))
+            known = self._standing = changes, self._only_here(fold_records(self.records(Kind.DAMAGE)))
         return known[1]
+
+    def _only_here(self, recorded: StandingDamage) -> StandingDamage:
+        """Leave out what is whole here: a record may have come from a copy of the repository, without its damage."""
+        places: dict[PackId, frozenset[int]] = {}
+        verdicts: dict[tuple[PackId, int], tuple[int, bool]] = {}
+        for pack_id, offsets in recorded.places.items():
+            counter = recorded.spoken[pack_id]
+            bad = set()
+            for offset in offsets:
+                verdict = self.notes.verdict(pack_id, offset, counter)
+                if verdict is None:
+                    verdict = self.look(pack_id, offset)
+                    if verdict is not None:
+                        verdicts[pack_id, offset] = counter, verdict
+                if verdict is not False:
+                    bad.add(offset)
+            if bad:
+                places[pack_id] = frozenset(bad)
+        if verdicts:
+            self.notes.note_verdicts(verdicts)
+        return replace(recorded, places=places)
 
     def stamp(self) -> int:
         """Return a number that changes with whatever is written to this index, by any process."""

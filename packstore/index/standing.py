@@ -1,6 +1,7 @@
-"""Damage that stands, by what all damage records say. FORMAT.md section 10.1. Pure.
+"""Damage that all damage records speak of. FORMAT.md section 10.1. Pure.
 
-Records count in the order of (counter, id): each first takes back what was said of its packs, then adds its places.
+Copies of a repository share their records, when they are merged, and do not share their damage: a place that any
+record names is a suspicion, and whoever wants to rely on it reads it.
 Before: format.ledger. After: index.objectindex, repository.damages.
 """
 
@@ -17,13 +18,15 @@ _NOTHING: Final[frozenset[int]] = frozenset()
 
 @dataclass(frozen=True)
 class StandingDamage:
-    """Places that stand, by pack, and the objects that versions were found to have lost, whether or not they still are.
+    """Places that are not whole, by pack, and what versions were found to have lost, whether or not it still is.
 
     Offset 0 stands for a whole pack: nothing new relies on any record of it.
     """
 
     places: Mapping[PackId, frozenset[int]] = field(default_factory=dict)
     hits: Mapping[Uid, frozenset[LostObject]] = field(default_factory=dict)
+    spoken: Mapping[PackId, int] = field(default_factory=dict)
+    """The highest counter of a record that speaks of a pack: after a later one it is to be read again."""
 
     def of(self, pack_id: PackId) -> frozenset[int]:
         """Return the offsets of a pack's records that are not whole."""
@@ -36,12 +39,13 @@ class StandingDamage:
 
 
 def fold_damages(damages: Iterable[Damage]) -> StandingDamage:
-    """Return what stands of all damage that was recorded."""
+    """Return all damage that was recorded, here or in a copy; the places are suspicions."""
     places: dict[PackId, set[int]] = {}
     hits: dict[Uid, set[LostObject]] = {}
-    for damage in sorted(damages, key=lambda each: (each.counter, each.id)):
-        for pack_id in damage.packs:
-            places.pop(pack_id, None)
+    spoken: dict[PackId, int] = {}
+    for damage in damages:
+        for pack_id in {*damage.packs, *(place.pack_id for place in damage.places)}:
+            spoken[pack_id] = max(damage.counter, spoken.get(pack_id, 0))
         for place in damage.places:
             places.setdefault(place.pack_id, set()).add(place.offset)
         for uid, numbers in damage.hits.items():
@@ -49,11 +53,12 @@ def fold_damages(damages: Iterable[Damage]) -> StandingDamage:
     return StandingDamage(
         {pack_id: frozenset(offsets) for pack_id, offsets in places.items()},
         {uid: frozenset(objects) for uid, objects in hits.items()},
+        spoken,
     )
 
 
 def fold_records(records: Iterable[bytes]) -> StandingDamage:
-    """Return what stands of all records that this program understands; the others are advice that it cannot take."""
+    """Return the damage of all records that this program understands; the others are advice that it cannot take."""
     damages = []
     for plain in records:
         try:

@@ -13,7 +13,7 @@ from packstore.index.notes import NOTES
 ORPHAN: Final = PackId(bytes(16))
 """Claims a pack that is known from its own directory only; no directory in `meta/` names it yet."""
 
-SCHEMA: Final = b"3"
+SCHEMA: Final = b"4"
 TABLES: Final = {
     "info": False,  # schema, repository id, next record number
     "objects": True,  # kind, first 16 bytes of the id -> record number, offset, record size

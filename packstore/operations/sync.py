@@ -18,7 +18,7 @@ from packstore.operations.restate import MAX_COUNTER, state_events
 from packstore.operations.transcribe import Base, Pair, Transcriber
 from packstore.packs.names import list_packs
 from packstore.progress import Progress, StopRequest
-from packstore.repository.history import VersionState, find_version
+from packstore.repository.history import VersionState, find_version, forgotten_versions
 from packstore.repository.repository import Repository
 from packstore.repository.session import Session
 
@@ -135,7 +135,8 @@ class _Bases:
         self._repositories = (source, destination)
         self._sources = {state.version.uid: state.version for state in source.states() if not state.removed}
         states = destination.states()
-        self.present = {state.version.uid for state in states}
+        # What was removed and collected there is not brought back: an `undelete` or `import` there is a decision.
+        self.present = {state.version.uid for state in states} | forgotten_versions(destination.events())
         condemned = session.intent.condemned_versions
         # What is known to be lost there must be stored again, and so everything be looked at.
         sound = _is_sound(destination)

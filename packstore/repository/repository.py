@@ -28,6 +28,7 @@ from packstore.progress import NullProgress, Progress
 from packstore.repository.history import VersionState, find_version, fold
 from packstore.repository.objects import ObjectReader
 from packstore.repository.opening import AskCredential, read_repository_file, unlock
+from packstore.repository.places import is_bad_here
 from packstore.repository.runtime import Runtime
 from packstore.repository.tree import TreeReader
 from packstore.repository.validity import Judge, Validity
@@ -72,6 +73,7 @@ class Repository:
     def _use_index(self, index: ObjectIndex) -> None:
         self._judge: tuple[int, Judge] | None = None
         self.index = index
+        index.look = lambda pack_id, offset: is_bad_here(self.storage, index, self.owner, self.codec, pack_id, offset)
         self.sync = IndexSync(self.storage, index, self.owner, self.codec)
         self._objects = ObjectReader(self.storage, index, self.codec, self._catch_up, (self.recover, self.relearn))
 

@@ -170,15 +170,18 @@ PLACES = st.builds(Place, st.sampled_from([PackId(bytes([n]) * 16) for n in rang
 @given(st.lists(st.tuples(st.sets(PLACES), st.sets(st.sampled_from([PackId(bytes([n]) * 16) for n in range(3)])))))
 def test_damage_folds_by_counter_alone(steps: list[tuple[set[Place], set[PackId]]]) -> None:
     """Two hosts that hear of the same records in another order would disagree about what is damaged."""
-    records, standing = [], set[Place]()
+    records, standing, spoken = [], set[Place](), dict[PackId, int]()
     for number, (places, packs) in enumerate(steps):
         uid = Uid(bytes([number % 256]) * 16)
         records.append(Damage(uid, number, 0, sorted(packs), sorted(places), [], {}, "", ""))
-        standing = {place for place in standing if place.pack_id not in packs} | places
+        standing |= places
+        for pack_id in packs | {place.pack_id for place in places}:
+            spoken[pack_id] = number
     random.Random(len(steps)).shuffle(records)
     again = [decode_damage(encode_damage(record)) for record in records]
     found = fold_damages(again)
     assert {Place(pack_id, offset) for pack_id, offsets in found.places.items() for offset in offsets} == standing
+    assert found.spoken == spoken
 
 
 @given(
@@ -197,3 +200,28 @@ def test_hits_are_split_without_losing_any(hits: dict[Uid, set[LostObject]], lim
         for uid, each in numbers.items():
             found.setdefault(uid, set()).update(objects[number] for number in each)
     assert found == {uid: objects for uid, objects in hits.items() if objects}
+
+
+def test_merged_copies_share_records_and_not_damage(tmp_path: Path) -> None:
+    """A clean check of one copy takes the damage of the other back, and its next backup relies on a bad block."""
+    data = random.Random(5).randbytes(20 * BLOCK)
+    first = PlaceStorage(place="here")
+    here = World(first, tmp_path / "index").create()
+    here.backup(data)
+    second = PlaceStorage(first.files, place="there")
+    there = World(second, tmp_path / "index")
+    damage_blocks(second, 1)
+    assert not there.check().clean
+    for source, target in ((second, first), (first, second)):
+        for other, content in source.files.items():
+            target.files.setdefault(other, content)
+        assert here.check().clean
+    for world, elsewhere, valid in ((here, "a", True), (there, "b", False)):
+        fresh = World(world.storage, tmp_path / elsewhere)
+        with fresh.open() as repository:
+            (state,) = repository.states()
+            assert (repository.validity(state) is Validity.VALID) == valid
+        result = fresh.backup(data, "again")
+        assert (result.counters.new > 0) == (not valid)
+        assert all(known is Validity.VALID for known in validities(fresh))
+        assert fresh.restore(result.version)[0] == data
