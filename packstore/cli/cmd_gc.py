@@ -1,5 +1,6 @@
 """`packstore gc`."""
 
+import math
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_duration, pass_settings
 from packstore.cli.output import counted, size
+from packstore.errors import UsageError
 from packstore.operations.gc import GcOptions, GcReport, collect, preview
 from packstore.operations.gc_plan import DEFAULT_THRESHOLD
 from packstore.operations.pipeline import default_threads
@@ -55,6 +57,8 @@ def command(
       packstore -r REPO gc --threshold 10 --max-duration 2h
     """  # noqa: D301
     output = settings.output()
+    if math.isnan(threshold):
+        raise UsageError("--threshold needs a number above 0 and up to 100")
     options = GcOptions(threshold, max_duration, beside, threads or default_threads())
     progress = LiveProgress(output)
     with open_repository(settings, output) as repository, settings.stoppable(_STOPPED) as stop:
@@ -83,6 +87,8 @@ def _document(report: GcReport, *, dry_run: bool) -> dict[str, Any]:
             "bytes_freed": plan.bytes_freed,
             "bytes_copied": plan.bytes_copied,
         },
+        "packs_ripe": report.packs_ripe,
+        "bytes_ripe": report.bytes_ripe,
         "packs_deleted": report.packs_deleted,
         "bytes_deleted": report.bytes_deleted,
         "bytes_copied": report.bytes_copied,
@@ -103,6 +109,10 @@ def _text(report: GcReport, *, dry_run: bool) -> list[str]:
         f"{would} {counted(len(plan.delete), 'pack')}, copy out of {len(plan.repack)}, merge {len(plan.merge)}: "
         f"frees {size(plan.bytes_freed)}, copies {size(plan.bytes_copied)}",
     ]
+    if report.packs_ripe:
+        lines.append(
+            f"{counted(report.packs_ripe, 'pack')} listed earlier, {size(report.bytes_ripe)}: all writers know of them"
+        )
     if dry_run:
         return lines
     lines.append(

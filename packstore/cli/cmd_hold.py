@@ -48,7 +48,7 @@ def command(settings: Settings, command_line: tuple[str, ...]) -> None:
 def _run(command_line: tuple[str, ...]) -> int:
     """Run the command to its end; a signal to end is handed on, and it decides."""
     try:
-        process = subprocess.Popen(command_line)  # noqa: S603  running what the user names is what this is for
+        process = subprocess.Popen(command_line, close_fds=False)  # noqa: S603  running what the user names is what this is for
     except OSError as error:
         raise UsageError(f"cannot run {command_line[0]}: {error.strerror}") from error
     with _handing_on(process):

@@ -41,7 +41,7 @@ from packstore.packs.reader import read_seal
 from packstore.progress import Progress, StopRequest
 from packstore.repository.coordination import list_names, publish_notice
 from packstore.repository.history import VersionState
-from packstore.repository.notices import Survey, publish_list, read_lists, survey
+from packstore.repository.notices import Survey, drop_unreadable_lists, publish_list, read_lists, survey
 from packstore.repository.repository import Repository
 from packstore.repository.session import Session
 
@@ -71,6 +71,8 @@ class GcReport:
     packs_total: int = 0
     bytes_total: int = 0
     plan: GcPlan = field(default_factory=GcPlan)
+    packs_ripe: int = 0
+    bytes_ripe: int = 0
     lists_finished: int = 0
     packs_deleted: int = 0
     bytes_deleted: int = 0
@@ -122,6 +124,8 @@ def preview(repository: Repository, options: GcOptions, stop: StopRequest, progr
 def _collect(
     repository: Repository, options: GcOptions, stop: StopRequest, progress: Progress, *, only_dead: bool
 ) -> GcReport:
+    for name in drop_unreadable_lists(repository.storage, repository.keyring, repository.runtime.process):
+        progress.warn(f"{name} could not be read, and is dropped: what it named is listed anew")
     _require_alone(repository, options)
     with Session(repository, "gc, taking over") as session:
         spared = session.take_in_orphans()
@@ -191,7 +195,7 @@ class _Collection:
             return
         second = self._moment()
         if condemned.id not in second.ripe:
-            self.report.waiting_for = [describe(notice) for notice in second.notices.notices if not notice.collects]
+            self.report.waiting_for = second.holding()
             return
         self._mark(second, second.dead)
         self._finish(second, copying=not only_dead)
@@ -199,6 +203,11 @@ class _Collection:
     def look(self, *, only_dead: bool = False) -> "_Moment":
         """Mark, and plan what to list next."""
         moment = self._moment()
+        ripe = {pack_id for list_id in moment.ripe for pack_id in moment.lists[list_id].packs} & self._listed.keys()
+        self.report.packs_ripe = len(ripe)
+        self.report.bytes_ripe = sum(self._listed[pack_id].size for pack_id in ripe)
+        if moment.lists.keys() - moment.ripe:
+            self.report.waiting_for = moment.holding()
         # Of what nobody needs once everything that is removed is gone.
         self._mark(moment, moment.removed)
         self.report.plan = plan_collection(
@@ -369,6 +378,10 @@ class _Moment:
     lists: dict[Uid, CondemnedList]
     ripe: set[Uid]
     known: Knowledge
+
+    def holding(self) -> list[str]:
+        """Return whom unripe lists wait for."""
+        return [describe(notice) for notice in self.notices.notices if not notice.collects]
 
     @property
     def condemned(self) -> set[PackId]:

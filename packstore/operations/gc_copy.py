@@ -36,7 +36,8 @@ class Copier:
     def copy(self, header: RecordHeader, payload: bytes, source: PackId) -> None:
         """Append a record of another pack as it is."""
         new = self._append(EncodedObject(header, encode_header(header, payload), payload))
-        self._sources.setdefault(new, set()).add(source)
+        if header.kind is Kind.BLOCK:  # metadata is copied so often that its copies would be mostly about copies
+            self._sources.setdefault(new, set()).add(source)
         self._copied.add((header.kind, header.object_id))
         self.bytes_copied += header.record_size
 

@@ -36,6 +36,7 @@ def hold_everything(
     hold = publish_notice(storage, keyring, runtime, purpose, IntentRole.HOLD)
     try:
         _await_collectors(storage, keyring, runtime, hold, stop, progress)
+        hold.hold.share()  # should this process be killed, the command that it has started still holds
         yield
         if not hold.stands():
             message = "another process took this hold for dead meanwhile: something may have been deleted"

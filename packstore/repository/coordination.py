@@ -113,6 +113,11 @@ def read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
     """
     try:
         document = decode_document(storage.read(name), DocumentType.LIST)
+    except FormatError as error:
+        error.message = f"{name}: {error.reason}"
+        error.args = (error.message,)
+        error.advice = "nobody may write before it is gone: `packstore gc` drops it if nobody else is collecting"
+        raise
     except NameNotFound:
         return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])
     if not check_document_mac(document, keyring.pack_mac):

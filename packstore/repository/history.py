@@ -149,7 +149,7 @@ def find_version(spec: str, states: list[VersionState]) -> VersionState:
         )
     found = of_volume or _only(spec, by_prefix)
     if found is None:
-        raise VersionNotFound(f"no version matches {spec!r}", advice=_advice(present))
+        raise VersionNotFound(f"no version matches {spec!r}", advice=_advice(spec, states))
     return found
 
 
@@ -231,9 +231,14 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def _advice(present: list[VersionState]) -> str:
-    volumes = sorted({state.version.volume for state in present})
-    return f"`packstore ls` shows what there is: {', '.join(volumes[:8])}" if volumes else "the repository is empty"
+def _advice(spec: str, states: list[VersionState]) -> str:
+    removed = [state for state in states if state.removed]
+    if any(spec in {state.version.uid.hex()[: len(spec)], state.version.volume} for state in removed):
+        return f"it is removed: `packstore undelete {spec}` brings it back, unless `packstore gc` has begun with it"
+    volumes = sorted({state.version.volume for state in states if not state.removed})
+    if not volumes:
+        return "every version is removed: `packstore ls --removed`" if removed else "the repository is empty"
+    return f"`packstore ls` shows what there is: {', '.join(volumes[:8])}"
 
 
 def latest_of(volume: str, states: list[VersionState]) -> VersionState | None:

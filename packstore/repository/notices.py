@@ -91,6 +91,26 @@ def read_lists(storage: Storage, keyring: Keyring, names: set[str]) -> dict[Uid,
     return {condemned.id: condemned for condemned in lists}
 
 
+def drop_unreadable_lists(storage: Storage, keyring: Keyring, process: ProcessIdentity, own: str = "") -> list[str]:
+    """Delete the lists that cannot be read, unless a collector may be at work for them; return their names.
+
+    A list is work to do. Without anybody who does it, it only keeps writers from packs that are there.
+    """
+    for listed in storage.list_files(GC_PREFIX):
+        if listed.name.startswith(INTENT_PREFIX) and listed.name != own:
+            notice = _read_notice(storage, keyring, process, listed.name)
+            if not notice.dead and (notice.collects or notice.intent is None):
+                return []
+    dropped = []
+    for name in sorted(list_names(storage)):
+        try:
+            read_list(storage, keyring, name)
+        except FormatError:
+            storage.delete(name)
+            dropped.append(name)
+    return dropped
+
+
 def _read_notice(storage: Storage, keyring: Keyring, process: ProcessIdentity, name: str) -> Notice:
     data = storage.read(name)
     dead = is_dead(storage, name, process)

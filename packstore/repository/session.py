@@ -282,10 +282,7 @@ class Session:
             for kind, plain in undo:
                 self.put_record(kind, plain)
             self._seal_meta()
-            raise DeclaredDead(
-                "another process took this one for dead, so what it had committed was taken back",
-                advice="run it again: nothing that is stored is stored again",
-            )
+            raise _declared_dead()
 
     def keep(self) -> None:
         """Publish what is stored so far without a version: the next backup will find it."""
@@ -345,6 +342,9 @@ class Session:
             self._intent.leave()
         else:
             self._undo()
+        if isinstance(error, NameNotFound) and not self._intent.stands():
+            # What it had written, or was writing, has been collected since.
+            raise _declared_dead() from error
 
     def _undo(self) -> None:
         """Leave no trace of a session that has published nothing."""
@@ -352,6 +352,13 @@ class Session:
             self._intent.withdraw()
         except StorageError:
             self._intent.leave()  # the next writer finds it, and that there is nothing to take over
+
+
+def _declared_dead() -> DeclaredDead:
+    return DeclaredDead(
+        "another process took this one for dead, so what it had committed was taken back",
+        advice="run it again: nothing that is stored is stored again",
+    )
 
 
 def _seal(pack: PackWriter) -> PackWriter:

@@ -50,6 +50,9 @@ class Hold(Protocol):
     def release(self) -> None:
         """Stop being seen as alive; the file stays."""
 
+    def share(self) -> None:
+        """Let processes that are started from now on keep it held too, where that is possible."""
+
 
 class Storage(Protocol):
     """A place for named immutable files. Methods raise StorageError and its subclasses only."""

@@ -310,6 +310,11 @@ class _Hold:
         self._ops = ops
         self._descriptor: int | None = descriptor
 
+    def share(self) -> None:
+        """Let children inherit the lock."""
+        if self._descriptor is not None:
+            os.set_inheritable(self._descriptor, True)
+
     def release(self) -> None:
         """Give the lock up."""
         if self._descriptor is not None:

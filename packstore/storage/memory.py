@@ -133,5 +133,8 @@ class _Hold:
         self._storage = storage
         self._name = name
 
+    def share(self) -> None:
+        """Do nothing: there are no other processes here."""
+
     def release(self) -> None:
         self._storage.held.discard(self._name)

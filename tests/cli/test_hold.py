@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,19 @@ def test_sigterm_is_handed_on(repo: Program) -> None:
         process.communicate(timeout=20)
     assert process.returncode == 9
     assert intents(repo) == []
+
+
+def test_a_hold_lasts_as_long_as_its_command(repo: Program, tmp_path: Path) -> None:
+    """The process between would be killed for want of memory, and what rsync is reading be deleted."""
+    with running(repo, "hold", "--", "sh", "-c", f"sleep 4; touch {tmp_path}/over") as process:
+        wait_until(lambda: intents(repo), lambda: "the hold")
+        time.sleep(1)
+        process.kill()
+        process.wait()
+        assert [notice["dead"] for notice in repo.json("status")["notices"]] == [False]
+        wait_until((tmp_path / "over").exists, lambda: "the command")
+    time.sleep(0.2)
+    assert [notice["dead"] for notice in repo.json("status")["notices"]] == [True]
 
 
 def test_a_killed_hold_is_seen_to_be_dead(repo: Program) -> None:

@@ -76,7 +76,7 @@ def test_state_and_date_are_shown(aged: Aged) -> None:
     aged.program("protect", uid).expect(0)
     aged.program("expire", uid, "2031-05-06").expect(0)
     line = aged.program("ls").expect(0).out.splitlines()[1]
-    assert "incomplete, protected" in line
+    assert "partial, protected" in line
     assert "2031-05-06 23:59" in line
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from packstore.errors import CollectionRefused, CollectorBusy
+from packstore.errors import CollectionRefused, CollectorBusy, FormatError
 from packstore.format.intent import IntentRole
 from packstore.format.pack import PackType
 from packstore.format.record import Encryption
 from packstore.format.version import EventType
 from packstore.operations.check import check_repository
+from packstore.operations.gc import GcOptions, preview
 from packstore.packs.names import list_packs
 from packstore.progress import NullProgress, StopRequest
 from packstore.repository.coordination import publish_notice
@@ -328,3 +329,50 @@ def test_a_version_collected_while_it_is_checked_is_no_damage(world: World, tmp_
     assert report.clean, (report.versions, report.missing)
     assert not report.missing
     assert world.check().clean
+
+
+def test_a_damaged_list_does_not_stop_everybody_for_ever(world: World) -> None:
+    """One flipped bit in a list would lock the repository against all writing, with no way out."""
+    first = world.backup(device(1)).version
+    world.backup(device(2), "two")
+    world.remove(first.uid)
+    with world.open() as repository:
+        hold = publish_notice(world.storage, repository.keyring, repository.runtime, "rsync", IntentRole.HOLD)
+    world.gc()
+    hold.withdraw()
+    (name,) = [name for name in gc_files(world.storage) if "list-" in name]
+    data = bytearray(world.storage.files[name])  # type: ignore[attr-defined]
+    data[len(data) // 2] ^= 1
+    world.storage.files[name] = bytes(data)  # type: ignore[attr-defined]
+    with pytest.raises(FormatError, match=name) as raised:
+        world.backup(device(3), "three")
+    assert "gc" in raised.value.advice
+    world.gc()
+    assert not gc_files(world.storage)
+    world.backup(device(3), "three")
+    assert len(world.verify()) == 2
+
+
+def test_an_emptied_repository_settles(world: World) -> None:
+    """Each collection would write a new file, and each nightly copy take it."""
+    world.remove(world.backup(device(1)).version.uid)
+    world.check()
+    for _ in range(4):
+        world.gc()
+    before = sorted(listed.name for listed in world.storage.list_files("meta"))
+    assert world.gc().packs_deleted == 0
+    assert sorted(listed.name for listed in world.storage.list_files("meta")) == before
+
+
+def test_what_was_listed_earlier_is_shown(world: World) -> None:
+    """A preview would say that nothing goes, and the collection after it delete everything."""
+    world.remove(world.backup(device(1)).version.uid)
+    with world.open() as repository:
+        hold = publish_notice(world.storage, repository.keyring, repository.runtime, "rsync", IntentRole.HOLD)
+    assert world.gc().waiting_for
+    assert world.gc().waiting_for
+    hold.withdraw()
+    with world.open() as repository:
+        shown = preview(repository, GcOptions(threads=1), StopRequest(), NullProgress())
+    assert shown.packs_ripe > 0
+    assert world.gc().packs_deleted >= shown.packs_ripe

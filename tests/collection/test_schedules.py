@@ -270,6 +270,7 @@ def test_a7_a_writer_that_was_declared_dead(scene: Scene) -> None:
     del scene.storage.files[intent]
     scene.run(scene.collector("collector"))
     scene.run(writer)
+    assert writer.error is None
     assert not lost(scene)
     present = [state for state in scene.world.states() if not state.removed]
     assert [state.version.volume for state in present] == ["a"]  # it has noticed, and has started over

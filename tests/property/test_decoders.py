@@ -16,7 +16,7 @@ from packstore.codec.compression import CompressionSpec, Compressor
 from packstore.codec.secret import SECRET_BYTES, format_secret, parse_secret
 from packstore.codec.sodium import AEADS, box_open, unseal
 from packstore.errors import FormatError, KeyFileUnusable
-from packstore.format import checkpoint, document, intent, pack, page, record, version
+from packstore.format import checkpoint, document, intent, ledger, pack, page, record, version
 from packstore.format.describe import describe
 from packstore.format.document import DocumentType, decode_document, encode_document
 from packstore.format.record import RecordHeader
@@ -108,6 +108,8 @@ CODINGS: dict[str, Coding] = {
     "checkpoint": Coding(
         checkpoint.decode_checkpoint, checkpoint.encode_checkpoint, strategies.checkpoints(), checkpoint.CHECKPOINT
     ),
+    "scrub": Coding(ledger.decode_scrub, ledger.encode_scrub, strategies.SCRUBS, ledger.SCRUB),
+    "damage": Coding(ledger.decode_damage, ledger.encode_damage, strategies.damages(), ledger.DAMAGE),
     "event": Coding(version.decode_event, version.encode_event, strategies.EVENTS, version.EVENT),
 }
 MAPS = [name for name, coding in CODINGS.items() if coding.schema]

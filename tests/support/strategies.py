@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from packstore.format.checkpoint import Checkpoint
 from packstore.format.document import Epoch, RepositoryFile, SlotHeader, SlotKind
 from packstore.format.intent import CondemnedList, Intent, IntentRole
+from packstore.format.ledger import Damage, LostObject, Place, Scrub, ScrubRun
 from packstore.format.pack import PACK_HEADER, Entry, PackHeader, PackType, entry_of
 from packstore.format.page import Page
 from packstore.format.record import MAX_PLAIN_BYTES, NO_KEY, Compression, Encryption, Kind, RecordHeader
@@ -208,6 +209,37 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
         host=version.host,
         unreadable=draw(ranges(blocks * block_size)),
         trusted_runs=version.trusted_runs,
+    )
+
+
+SCRUBS = st.builds(
+    Scrub,
+    id=uids(),
+    date_ms=U64,
+    runs=st.dictionaries(U64, st.builds(ScrubRun, U64, U64, st.integers(0, (1 << 32) - 1)), max_size=4),
+    ranks=st.dictionaries(uids(), U64, max_size=4),
+    seen=st.dictionaries(uids(), U64, max_size=4),
+    program=TEXT,
+    host=TEXT,
+    features=st.just([]),
+)
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> Damage:
+    """Return a damage record that a check might publish."""
+    objects = draw(st.lists(st.builds(LostObject, st.integers(0, 255), uids(64)), max_size=4, unique=True))
+    numbers = st.lists(st.integers(0, max(len(objects) - 1, 0)), max_size=len(objects), unique=True)
+    return Damage(
+        id=draw(uids()),
+        counter=draw(U64),
+        date_ms=draw(U64),
+        packs=sorted(draw(st.sets(uids(), max_size=4))),
+        places=sorted(draw(st.sets(st.builds(Place, uids(), st.integers(0, (1 << 32) - 1)), max_size=4))),
+        objects=objects,
+        hits=draw(st.dictionaries(uids(), numbers, max_size=4)),
+        program=draw(TEXT),
+        host=draw(TEXT),
     )
 
 
