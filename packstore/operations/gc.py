@@ -266,13 +266,10 @@ class _Collection:
             version = state.version
             removed = ", removed" if state.removed else ""
             what = f"version {version.uid.hex()[:8]} of {version.volume} ({state.date.date()}{removed})"
-            self._mark_tree(version.root, what)
-
-    def _mark_tree(self, root: ObjectId, what: str) -> None:
-        try:
-            self._marker.mark_tree(root)
-        except DamageError as error:
-            raise unreadable(error, what) from error
+            try:
+                self._marker.mark_tree(version.root)
+            except DamageError as error:
+                raise unreadable(error, what) from error
 
     def _read_page(self, page_id: ObjectId) -> bytes:
         try:
