@@ -98,7 +98,10 @@ def drop_unreadable_lists(storage: Storage, keyring: Keyring, process: ProcessId
     """
     for listed in storage.list_files(GC_PREFIX):
         if listed.name.startswith(INTENT_PREFIX) and listed.name != own:
-            notice = _read_notice(storage, keyring, process, listed.name)
+            try:
+                notice = _read_notice(storage, keyring, process, listed.name)
+            except NameNotFound:
+                continue  # withdrawn since it was listed
             if not notice.dead and (notice.collects or notice.intent is None):
                 return []
     dropped = []
