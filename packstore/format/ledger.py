@@ -96,7 +96,7 @@ class Scrub:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Damage that a check has found, and packs (`packs`) about which this record says everything there is to say.
+    """Damage that a check has found where it ran; `packs` were read whole there, so that `places` has all of theirs.
 
     `hits` maps each version that was hit to numbers of `objects`: those of its objects that were lost.
     """

@@ -320,3 +320,20 @@ def test_a_counter_that_leaves_no_room_is_refused(tmp_path: Path) -> None:
     assert [state.version.uid for state in report.copied] == [version.uid]
     destination.backup(CONTENT)
     require_sound(destination)
+
+
+def test_what_was_collected_there_is_not_copied_again(tmp_path: Path) -> None:
+    """Each nightly run would store again, for nothing, all that was ever pruned and collected at the destination."""
+    source, destination = world(tmp_path, "source"), world(tmp_path, "destination")
+    old = source.backup(CONTENT).version
+    source.backup(noise_blocks("other", 20), "other")
+    assert len(copy(source, destination).copied) == 2
+    destination.remove(old.uid)
+    for _ in range(3):
+        destination.gc(threshold=1, merge_metas=2)
+    assert old.uid not in {state.version.uid for state in destination.states()}
+    before = blocks_stored(destination)
+    assert not copy(source, destination).copied
+    assert blocks_stored(destination) == before
+    destination.expected.pop(old.uid)
+    require_sound(destination)
