@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from packstore.codec.compression import CompressionSpec, Compressor
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.stages import Stages
@@ -54,7 +55,7 @@ def device() -> bytes:
 
 def files() -> dict[str, bytes]:
     """Return the files of the example by name, in the order in which they were written."""
-    keyring = Keyring(REPOSITORY_ID, ROOT, encrypted=False)
+    keyring = Keyring(REPOSITORY_ID, Key(ROOT), encrypted=False)
     codec = ObjectCodec(keyring, Compressor(CompressionSpec(None)), Stages())
     block_pack = make_pack_id(DATE_MS, bytes.fromhex("b10cb10cb10cb10cb10c"))
     meta_pack = make_pack_id(DATE_MS, bytes.fromhex("3e7a3e7a3e7a3e7a3e7a"))

@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from packstore.codec.key import Key
 from packstore.codec.secret import format_secret, parse_secret
 from packstore.codec.slots import Credential
 from packstore.errors import KeyFileUnusable, KeyUnavailable, PassphraseMissing
@@ -120,7 +121,7 @@ def _prompt(question: str, *, confirm: bool) -> str:
     return answer
 
 
-def read_key_file(path: Path) -> bytes:
+def read_key_file(path: Path) -> Key:
     """Return the secret in a key file that packstore wrote.
 
     Raises:
@@ -139,8 +140,8 @@ def read_key_file(path: Path) -> bytes:
         raise KeyFileUnusable(message, advice=advice) from None
 
 
-def _read_or_make_key_file(path: Path) -> bytes:
-    secret = os.urandom(20)
+def _read_or_make_key_file(path: Path) -> Key:
+    secret = Key(os.urandom(20))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:

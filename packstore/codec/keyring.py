@@ -8,47 +8,55 @@ Before: codec.slots. After: codec.objectcodec, repository.opening.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import NoReturn, SupportsIndex
 
 from packstore.checksum import Buffer, fingerprint128
-from packstore.codec.derivation import kdf, key_id, mac
+from packstore.codec.derivation import kdf, key_id, mac, prf
+from packstore.codec.key import Key
+from packstore.codec.slots import OpenSlot, open_epoch
 from packstore.errors import FormatError, KeysUnreadable
+from packstore.format.document import Epoch
 from packstore.format.record import NO_KEY, Encryption, Kind
 from packstore.ids import ObjectId, Uid
 
 
 @dataclass(frozen=True)
 class RecordKey:
-    """A key for records, its id, and the encryption version of its epoch. The repr is silent."""
+    """A key for records, its id, and the encryption version of its epoch."""
 
     id: bytes
     encryption: Encryption
-    key: bytes
-
-    def __repr__(self) -> str:
-        return f"RecordKey({self.id.hex()})"
+    key: Key
 
 
 @dataclass(frozen=True)
 class EpochKeys:
-    """The two record keys of one epoch."""
+    """An epoch that is open: what it was made from, its two record keys, and the slots that open it."""
 
     number: int
-    id: Uid
+    encryption: Encryption
+    date_ms: int
+    secret: Key
     data: RecordKey
     meta: RecordKey
+    slots: set[Uid] = field(default_factory=set)
 
     def of_kind(self, kind: Kind) -> RecordKey:
         """Return the key for records of a kind."""
         return self.data if kind is Kind.BLOCK else self.meta
 
+    @property
+    def key_ids(self) -> frozenset[bytes]:
+        """By what records name the keys of this epoch."""
+        return frozenset({self.data.id, self.meta.id})
+
 
 def derive_epoch(
-    root: bytes, repository_id: Uid, number: int, secret: bytes, encryption: Encryption
+    root: Key, repository_id: Uid, number: int, secret: Key, encryption: Encryption
 ) -> tuple[RecordKey, RecordKey]:
     """Return an epoch's data key and meta key."""
-    epoch_key = kdf(root, "epoch", repository_id, number.to_bytes(4, "little") + secret)
+    epoch_key = kdf(root, "epoch", repository_id, number.to_bytes(4, "little") + secret.secret)
     data, meta = kdf(epoch_key, "data", repository_id), kdf(epoch_key, "meta", repository_id)
     return (
         RecordKey(key_id(data, repository_id), encryption, data),
@@ -56,42 +64,98 @@ def derive_epoch(
     )
 
 
-_UNENCRYPTED = RecordKey(NO_KEY, Encryption.NONE, b"")
+_UNENCRYPTED = RecordKey(NO_KEY, Encryption.NONE, Key(b""))
 
 
 class Keyring:
     """Computes ids, fingerprints and MACs, and finds the key of a record. Cannot be shown or pickled."""
 
-    def __init__(self, repository_id: Uid, root: bytes, *, encrypted: bool) -> None:
+    def __init__(self, repository_id: Uid, root: Key, *, encrypted: bool, slot: OpenSlot | None = None) -> None:
+        """Derive what the root secret gives; with `slot`, epochs can be taken in."""
         self.repository_id = repository_id
         self.encrypted = encrypted
-        self._root = root
+        self.root = root
+        self.slot = slot
         self._id_key = kdf(root, "id", repository_id)
-        self._seed = int.from_bytes(kdf(root, "seed", repository_id)[:8], "little")
+        self._seed = int.from_bytes(prf(root, "seed", repository_id)[:8], "little")
         self._pack_key = kdf(root, "pack", repository_id)
         self._keys_key = kdf(root, "keys", repository_id)
-        self.domain = kdf(root, "domain", repository_id)[:8]
-        self.epochs: list[EpochKeys] = []
+        self.domain = prf(root, "domain", repository_id)[:8]
+        self.removed: set[Uid] = set()
+        self.retired: set[bytes] = set()
+        self._highest = 0
+        self._epochs: dict[bytes, EpochKeys] = {}
         self._by_id: dict[tuple[bytes, bool], RecordKey] = {}
 
     def __repr__(self) -> str:
         return f"Keyring({self.repository_id.hex()})"
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("keys are not pickled")
 
-    def add_epoch(self, number: int, epoch_id: Uid, secret: bytes, encryption: Encryption) -> None:
-        """Make the keys of an epoch known; the newest is the one that writes."""
-        data, meta = derive_epoch(self._root, self.repository_id, number, secret, encryption)
-        self.epochs.append(EpochKeys(number, epoch_id, data, meta))
-        self.epochs.sort(key=lambda epoch: (epoch.number, epoch.id))
+    @property
+    def epochs(self) -> list[EpochKeys]:
+        """The epochs that are open, the newest last: that of the highest number.
+
+        Of two with one number, made in two copies, the one that no removed slot opens, and then the higher key id.
+        """
+        return sorted(
+            self._epochs.values(), key=lambda epoch: (epoch.number, not epoch.slots & self.removed, epoch.data.id)
+        )
+
+    @property
+    def newest(self) -> EpochKeys:
+        """The epoch that new records are written in.
+
+        Raises:
+            KeysUnreadable: none is open, or there is a newer one that is not.
+        """
+        usable = [epoch for epoch in self.epochs if not epoch.key_ids & self.retired]
+        if not usable:
+            raise KeysUnreadable(
+                "no epoch of this repository can be opened with this key",
+                advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
+            )
+        if usable[-1].number < self._highest:
+            raise KeysUnreadable(
+                f"the newest epoch, {self._highest}, cannot be opened with this key, so nothing can be written",
+                advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
+            )
+        return usable[-1]
+
+    def take_in(self, epoch: Epoch) -> None:
+        """Make the keys of an epoch known if it is sealed to the slot that is open, and what it takes away.
+
+        Raises:
+            FormatError: it is sealed to the slot, and its box does not open.
+        """
+        self._highest = max(self._highest, epoch.number)
+        self.removed |= epoch.removed
+        self.retired |= epoch.retired
+        secret = None if self.slot is None else open_epoch(epoch, self.slot)
+        if secret is not None:
+            self.add_epoch(epoch.number, secret, epoch.encryption, date_ms=epoch.date_ms, slots=set(epoch.sealed))
+
+    def add_epoch(
+        self, number: int, secret: Key, encryption: Encryption, *, date_ms: int = 0, slots: set[Uid] | None = None
+    ) -> None:
+        """Make the keys of an epoch known, and which slots open it."""
+        data, meta = derive_epoch(self.root, self.repository_id, number, secret, encryption)
+        found = EpochKeys(number, encryption, date_ms, secret, data, meta)
+        known = self._epochs.setdefault(data.id, found)
+        known.slots.update(slots or ())
+        self._highest = max(self._highest, number)
         self._by_id[data.id, True] = data
         self._by_id[meta.id, False] = meta
+
+    def epoch_of(self, wanted: bytes) -> EpochKeys | None:
+        """Return the epoch of which one key has this id; None if it is not open."""
+        return next((epoch for epoch in self._epochs.values() if wanted in epoch.key_ids), None)
 
     def object_id(self, plain: Buffer) -> ObjectId:
         """Return the id of an object: SHA-512, keyed in an encrypted repository."""
         if self.encrypted:
-            return ObjectId(hmac.digest(self._id_key, plain, hashlib.sha512))
+            return ObjectId(hmac.digest(self._id_key.secret, plain, hashlib.sha512))
         return ObjectId(hashlib.sha512(plain).digest())
 
     def fingerprint(self, block: Buffer) -> bytes:
@@ -110,26 +174,26 @@ class Keyring:
         """Return the key that new records of a kind are written with: that of the newest epoch.
 
         Raises:
-            KeysUnreadable: the repository is encrypted and no epoch could be opened.
+            KeysUnreadable: the repository is encrypted and its newest epoch is not open.
         """
         if not self.encrypted:
             return _UNENCRYPTED
-        if not self.epochs:
-            raise KeysUnreadable("no epoch of this repository could be opened with this key")
-        return self.epochs[-1].of_kind(kind)
+        return self.newest.of_kind(kind)
 
     def reading_key(self, kind: Kind, wanted: bytes, encryption: Encryption) -> RecordKey:
         """Return the key that a record names.
 
         Raises:
             FormatError: unencrypted in an encrypted repository or the reverse ("unencrypted"), an unknown
-                key ("unknown-key"), or an encryption version that is not its epoch's.
+                key or one of a retired epoch ("unknown-key"), or an encryption version that is not its epoch's.
         """
         if (encryption is Encryption.NONE) == self.encrypted:
             reason = "unencrypted, in an encrypted repository" if self.encrypted else "encrypted, in a clear repository"
             raise FormatError("record", reason, failure="unencrypted")
         if not self.encrypted:
             return _UNENCRYPTED
+        if wanted in self.retired:
+            raise FormatError("record", f"names the key {wanted.hex()} of a retired epoch", failure="unknown-key")
         key = self._by_id.get((wanted, kind is Kind.BLOCK))
         if key is None:
             raise FormatError("record", f"names the unknown key {wanted.hex()}", failure="unknown-key")

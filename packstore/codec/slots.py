@@ -1,17 +1,19 @@
 """Slots and epochs: how a passphrase or a secret leads to the keys. FORMAT.md sections 8.2 and 8.3.
 
 A slot wraps what never changes: the root secret and the slot's own X25519 secret. An epoch's secret is
-sealed to the public key of every slot, so a new epoch needs no other slot's passphrase.
+sealed to the public key of every slot, so a new epoch needs no other slot's passphrase. It may be written again: for
+one more slot, or to say more about others.
 Before: format.document. After: codec.keyring.
 """
 
 import hmac
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from packstore.codec.derivation import prf
+from packstore.codec.key import Key
 from packstore.codec.secret import SECRET_BYTES
 from packstore.codec.sodium import argon2id, box_open, box_public_key, box_seal, seal, unseal
 from packstore.errors import FormatError, UsageError
@@ -32,13 +34,10 @@ KDF_COSTS: Final = {"interactive": (2, 64 * MIB), "moderate": (3, 256 * MIB), "s
 
 @dataclass(frozen=True)
 class Credential:
-    """What a person or a file offers to open a slot. Never shown: the repr is silent."""
+    """What a person or a file offers to open a slot."""
 
     kind: SlotKind
-    material: bytes
-
-    def __repr__(self) -> str:
-        return f"Credential({self.kind.name})"
+    material: Key
 
     @classmethod
     def from_passphrase(cls, passphrase: str) -> "Credential":
@@ -51,14 +50,14 @@ class Credential:
         if not text:
             raise UsageError("an empty passphrase protects nothing")
         try:
-            return cls(SlotKind.PASSPHRASE, text.encode())
+            return cls(SlotKind.PASSPHRASE, Key(text.encode()))
         except UnicodeEncodeError:
             raise UsageError("the passphrase is not valid UTF-8") from None
 
     @classmethod
-    def from_secret(cls, secret: bytes, kind: SlotKind = SlotKind.KEY_FILE) -> "Credential":
+    def from_secret(cls, secret: Key, kind: SlotKind = SlotKind.KEY_FILE) -> "Credential":
         """Make one from the 20 bytes of a key file or a recovery key."""
-        if len(secret) != SECRET_BYTES:
+        if len(secret.secret) != SECRET_BYTES:
             raise UsageError(f"a secret has {SECRET_BYTES} bytes")
         return cls(kind, secret)
 
@@ -69,20 +68,17 @@ class Credential:
 
 @dataclass(frozen=True)
 class OpenSlot:
-    """What a slot wraps. Never shown: the repr is silent."""
+    """What a slot wraps: the root secret, and the secret to which epochs are sealed."""
 
     id: Uid
-    root: bytes
-    box_secret: bytes
-
-    def __repr__(self) -> str:
-        return f"OpenSlot({self.id.hex()})"
+    root: Key
+    box_secret: Key
 
 
 def make_slot(
     credential: Credential,
     repository_id: Uid,
-    root: bytes,
+    root: Key,
     *,
     costs: tuple[int, int],
     label: str,
@@ -90,7 +86,7 @@ def make_slot(
     random: Random,
 ) -> Slot:
     """Wrap the root secret under a credential; `costs` are passes and bytes of memory of argon2id."""
-    box_secret = random(32)
+    box_secret = Key(random(32))
     passes, memory = costs if credential.kind is SlotKind.PASSPHRASE else (0, 0)
     header = SlotHeader(
         id=Uid(random(16)),
@@ -103,10 +99,10 @@ def make_slot(
         label=label,
     )
     header_bytes = encode_slot_header(header)
-    derived = prf(_key_encryption_key(credential, header), "slot", repository_id, header_bytes)
+    key, commitment = _wrapping_key(credential, header, header_bytes, repository_id)
     nonce = random(_NONCE_BYTES)
-    sealed = seal(Encryption.XCHACHA20_POLY1305, derived[:32], nonce, root + box_secret, header_bytes)
-    return Slot(header, header_bytes, derived[32:], nonce, sealed[_NONCE_BYTES:])
+    sealed = seal(Encryption.XCHACHA20_POLY1305, key, nonce, root.secret + box_secret.secret, header_bytes)
+    return Slot(header, header_bytes, commitment, nonce, sealed[_NONCE_BYTES:])
 
 
 def open_slot(slot: Slot, credential: Credential, repository_id: Uid) -> OpenSlot | None:
@@ -117,33 +113,62 @@ def open_slot(slot: Slot, credential: Credential, repository_id: Uid) -> OpenSlo
     """
     if not credential.can_open(slot.header.kind):
         return None
-    derived = prf(_key_encryption_key(credential, slot.header), "slot", repository_id, slot.header_bytes)
-    if not hmac.compare_digest(derived[32:], slot.commitment):
+    key, commitment = _wrapping_key(credential, slot.header, slot.header_bytes, repository_id)
+    if not hmac.compare_digest(commitment, slot.commitment):
         return None
-    body = unseal(Encryption.XCHACHA20_POLY1305, derived[:32], slot.nonce + slot.sealed, slot.header_bytes)
-    opened = OpenSlot(slot.header.id, body[:ROOT_BYTES], body[ROOT_BYTES:])
+    body = Key(unseal(Encryption.XCHACHA20_POLY1305, key, slot.nonce + slot.sealed, slot.header_bytes))
+    opened = OpenSlot(slot.header.id, Key(body.secret[:ROOT_BYTES]), Key(body.secret[ROOT_BYTES:]))
     if box_public_key(opened.box_secret) != slot.header.public_key:
         raise FormatError("slot", "its public key is not that of its secret")
     return opened
 
 
-def _key_encryption_key(credential: Credential, header: SlotHeader) -> bytes:
-    if credential.kind is SlotKind.PASSPHRASE:
-        return argon2id(credential.material, header.salt, header.passes, header.memory)
-    return credential.material
+def _wrapping_key(
+    credential: Credential, header: SlotHeader, header_bytes: bytes, repository_id: Uid
+) -> tuple[Key, bytes]:
+    """Return the key of a slot's body, and what it is recognised by."""
+    material = credential.material
+    if header.kind is SlotKind.PASSPHRASE:
+        material = argon2id(material, header.salt, header.passes, header.memory)
+    derived = Key(prf(material, "slot", repository_id, header_bytes))
+    return Key(derived.secret[:32]), derived.secret[32:]
 
 
 def make_epoch(
-    number: int, encryption: Encryption, slots: list[SlotHeader], *, date_ms: int, random: Random
-) -> tuple[Epoch, bytes]:
-    """Make an epoch sealed to `slots`; return it and its 32-byte secret."""
+    number: int,
+    encryption: Encryption,
+    slots: list[SlotHeader],
+    *,
+    date_ms: int,
+    random: Random,
+    removed: Iterable[Uid] = (),
+) -> tuple[Epoch, Key]:
+    """Make an epoch sealed to `slots`; return it and its 32-byte secret. `removed` are slots that nothing is sealed to.
+
+    Raises:
+        FormatError: the public key of a slot is no valid one.
+    """
     epoch_id = Uid(random(16))
-    secret = random(32)
+    secret = Key(random(32))
     sealed = {slot.id: box_seal(secret, slot.public_key) for slot in slots}
-    return Epoch(epoch_id, number, encryption, date_ms, sealed), secret
+    return Epoch(epoch_id, number, encryption, date_ms, sealed, frozenset(removed)), secret
 
 
-def open_epoch(epoch: Epoch, slot: OpenSlot) -> bytes | None:
+def reissue_epoch(
+    epoch: Epoch, secret: Key, slots: list[SlotHeader], *, random: Random, retired: Iterable[bytes] = ()
+) -> Epoch:
+    """Write an epoch again under another id: its secret sealed to `slots`, and key ids of what is retired.
+
+    Raises:
+        FormatError: the public key of a slot is no valid one.
+    """
+    sealed = {slot.id: box_seal(secret, slot.public_key) for slot in slots}
+    return Epoch(
+        Uid(random(16)), epoch.number, epoch.encryption, epoch.date_ms, sealed, epoch.removed, frozenset(retired)
+    )
+
+
+def open_epoch(epoch: Epoch, slot: OpenSlot) -> Key | None:
     """Return an epoch's secret; None if the epoch was not sealed to this slot.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import nacl.bindings as sodium
 from nacl.exceptions import CryptoError
 
+from packstore.codec.key import Key
 from packstore.errors import FormatError, KeyUnavailable
 from packstore.format.record import Encryption
 
@@ -41,12 +42,12 @@ AEADS: Final = {
 }
 
 
-def seal(encryption: Encryption, key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
+def seal(encryption: Encryption, key: Key, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
     """Encrypt and authenticate; return nonce, ciphertext and tag in one piece."""
-    return nonce + AEADS[encryption].encrypt(plain, associated, nonce, key)
+    return nonce + AEADS[encryption].encrypt(plain, associated, nonce, key.secret)
 
 
-def unseal(encryption: Encryption, key: bytes, sealed: bytes, associated: bytes) -> bytes:
+def unseal(encryption: Encryption, key: Key, sealed: bytes, associated: bytes) -> bytes:
     """Undo `seal`.
 
     Raises:
@@ -56,48 +57,48 @@ def unseal(encryption: Encryption, key: bytes, sealed: bytes, associated: bytes)
     if len(sealed) < aead.nonce_size + aead.tag_size:
         raise FormatError("payload", f"{len(sealed)} bytes are too short", failure="decrypt-failed")
     try:
-        return aead.decrypt(sealed[aead.nonce_size :], associated, sealed[: aead.nonce_size], key)
+        return aead.decrypt(sealed[aead.nonce_size :], associated, sealed[: aead.nonce_size], key.secret)
     except CryptoError:
         raise FormatError("payload", "cannot be decrypted: damaged or forged", failure="decrypt-failed") from None
 
 
-def argon2id(password: bytes, salt: bytes, passes: int, memory: int) -> bytes:
+def argon2id(password: Key, salt: bytes, passes: int, memory: int) -> Key:
     """Derive 32 bytes from a passphrase; `memory` in bytes. The caller has checked the costs.
 
     Raises:
         KeyUnavailable: the memory is not to be had.
     """
     try:
-        key: bytes = sodium.crypto_pwhash_alg(32, password, salt, passes, memory, sodium.crypto_pwhash_ALG_ARGON2ID13)
+        return Key(
+            sodium.crypto_pwhash_alg(32, password.secret, salt, passes, memory, sodium.crypto_pwhash_ALG_ARGON2ID13)
+        )
     except (CryptoError, MemoryError):
         message = f"deriving the key from the passphrase needs {memory >> 20} MiB of memory, which are not to be had"
         raise KeyUnavailable(message, advice="free some memory and try again") from None
-    return key
 
 
-def box_public_key(secret: bytes) -> bytes:
+def box_public_key(secret: Key) -> bytes:
     """Return the X25519 public key of a 32-byte secret key."""
-    public: bytes = sodium.crypto_scalarmult_base(secret)
+    public: bytes = sodium.crypto_scalarmult_base(secret.secret)
     return public
 
 
-def box_seal(message: bytes, public_key: bytes) -> bytes:
-    """Seal `message` to an X25519 public key (libsodium's sealed box: 48 bytes longer)."""
+def box_seal(message: Key, public_key: bytes) -> bytes:
+    """Seal a secret to an X25519 public key (libsodium's sealed box: 48 bytes longer)."""
     try:
-        sealed: bytes = sodium.crypto_box_seal(message, public_key)
+        sealed: bytes = sodium.crypto_box_seal(message.secret, public_key)
     except CryptoError:
         raise FormatError("slot", "its public key is not a valid one") from None
     return sealed
 
 
-def box_open(sealed: bytes, secret: bytes) -> bytes:
+def box_open(sealed: bytes, secret: Key) -> Key:
     """Open a sealed box.
 
     Raises:
         FormatError: it was not sealed to the public key of `secret`, or is damaged.
     """
     try:
-        message: bytes = sodium.crypto_box_seal_open(sealed, box_public_key(secret), secret)
+        return Key(sodium.crypto_box_seal_open(sealed, box_public_key(secret), secret.secret))
     except CryptoError:
         raise FormatError("epoch", "its box does not open", failure="decrypt-failed") from None
-    return message

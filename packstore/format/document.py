@@ -19,6 +19,7 @@ from packstore.format.strictmsgpack import Key, MapSchema, Value, decode, encode
 from packstore.ids import Uid
 from packstore.limits import (
     FORMAT_VERSION,
+    KEY_ID_BYTES,
     MAX_BLOCK_BYTES,
     MAX_DOCUMENT_BYTES,
     MAX_KDF_MEMORY_BYTES,
@@ -97,6 +98,8 @@ EPOCH: Final = MapSchema(
     Key("encryption", "u8"),
     Key("date_ms", "u64"),
     Key("sealed", "array"),
+    Key("removed", "array", required=False),
+    Key("retired", "array", required=False),
 )
 
 _SEALED_BOX_BYTES: Final = 80
@@ -153,13 +156,18 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """An epoch: its secret sealed to each slot, by slot id."""
+    """An epoch: its secret sealed to each slot, by slot id.
+
+    `removed` are slots that nothing is sealed to any more, `retired` are key ids of epochs whose records are refused.
+    """
 
     id: Uid
     number: int
     encryption: Encryption
     date_ms: int
     sealed: dict[Uid, bytes]
+    removed: frozenset[Uid] = frozenset()
+    retired: frozenset[bytes] = frozenset()
 
 
 def encode_document(document_type: DocumentType, body: bytes, mac: Mac) -> bytes:
@@ -296,6 +304,7 @@ def _check_cost(name: str, value: int, low: int, high: int) -> None:
 def encode_epoch(epoch: Epoch) -> bytes:
     """Return the body of an epoch."""
     sealed = [[slot, box] for slot, box in sorted(epoch.sealed.items())]
+    taken = {"removed": sorted(epoch.removed), "retired": sorted(epoch.retired)}
     return encode(
         {
             "id": epoch.id,
@@ -304,6 +313,7 @@ def encode_epoch(epoch: Epoch) -> bytes:
             "date_ms": epoch.date_ms,
             "sealed": sealed,
         }
+        | {name: ids for name, ids in taken.items() if ids}
     )
 
 
@@ -322,7 +332,21 @@ def decode_epoch(body: bytes) -> Epoch:
     if found["number"] == 0 or found["encryption"] not in tuple(Encryption)[1:]:
         reason = f"number {found['number']}, encryption version {found['encryption']}"
         raise FormatError("epoch", reason, failure="unsupported")
-    return Epoch(**(found | {"sealed": sealed, "encryption": Encryption(found["encryption"])}))
+    removed = frozenset(Uid(uid) for uid in _check_ids("removed", found["removed"], UID_BYTES))
+    retired = frozenset(_check_ids("retired", found["retired"], KEY_ID_BYTES))
+    encryption = Encryption(found["encryption"])
+    return Epoch(**(found | {"sealed": sealed, "encryption": encryption, "removed": removed, "retired": retired}))
+
+
+def _check_ids(key: str, ids: list[Value] | None, size: int) -> list[bytes]:
+    """Check a list of ids that is left out when it would be empty."""
+    if ids is None:
+        return []
+    if not ids or any(not isinstance(each, bytes) or len(each) != size for each in ids):
+        raise FormatError("epoch", f"{key!r} is not a list of {size} bytes each, one at least")
+    if sorted(set(ids)) != ids:
+        raise FormatError("epoch", f"{key!r} is not in ascending order, each once")
+    return ids
 
 
 def _check_box(row: Value) -> tuple[Uid, bytes]:

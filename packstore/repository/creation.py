@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
 from packstore.codec.slots import KDF_COSTS, ROOT_BYTES, Credential, make_epoch, make_slot
 from packstore.errors import NameNotFound, RepositoryExists, RepositoryNotFound, UsageError
@@ -16,9 +17,7 @@ from packstore.format.document import (
     DocumentType,
     RepositoryFile,
     SlotHeader,
-    encode_epoch,
     encode_repository,
-    encode_slot,
 )
 from packstore.format.record import Encryption
 from packstore.ids import Uid
@@ -39,9 +38,9 @@ from packstore.repository.documents import (
     KEYS_PREFIX,
     REPOSITORY_NAME,
     RESERVE_PREFIX,
-    key_name,
     write_doubled,
 )
+from packstore.repository.keyfiles import write_epoch, write_slot
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
 
@@ -94,7 +93,7 @@ def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime
         advice = "the directory above it must exist: is its disk mounted?"
         raise RepositoryNotFound(error.message, advice=advice) from None
     repository_id = runtime.new_uid()
-    root = runtime.random(ROOT_BYTES)
+    root = Key(runtime.random(ROOT_BYTES))
     encrypted = bool(options.credentials)
     keyring = Keyring(repository_id, root, encrypted=encrypted)
     if encrypted:
@@ -107,7 +106,7 @@ def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime
         block_size=options.block_size,
         pack_size=options.pack_size,
         features={"read": [], "write": [], "delete": []},
-        root=None if encrypted else root,
+        root=None if encrypted else root.secret,
         program=runtime.program,
     )
     write_doubled(storage, REPOSITORY_NAME, DocumentType.REPOSITORY, encode_repository(file), keyring.keys_mac)
@@ -145,7 +144,7 @@ def check_sizes(block_size: int, pack_size: int, reserve: int | None) -> None:
         raise UsageError("the reserve is at most 8 GiB")
 
 
-def _write_keys(storage: Storage, keyring: Keyring, root: bytes, options: CreateOptions, runtime: Runtime) -> None:
+def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOptions, runtime: Runtime) -> None:
     headers: list[SlotHeader] = []
     for credential in options.credentials:
         slot = make_slot(
@@ -158,9 +157,9 @@ def _write_keys(storage: Storage, keyring: Keyring, root: bytes, options: Create
             random=runtime.random,
         )
         headers.append(slot.header)
-        write_doubled(storage, key_name(slot.header.id), DocumentType.SLOT, encode_slot(slot), keyring.keys_mac)
+        write_slot(storage, keyring, slot)
     epoch, _ = make_epoch(1, options.encryption, headers, date_ms=runtime.now_ms(), random=runtime.random)
-    write_doubled(storage, key_name(epoch.id), DocumentType.EPOCH, encode_epoch(epoch), keyring.keys_mac)
+    write_epoch(storage, keyring, epoch)
 
 
 def _write_reserve(storage: Storage, options: CreateOptions, runtime: Runtime) -> None:

@@ -6,17 +6,16 @@ Before: repository.documents. After: repository.repository.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
-from packstore.codec.slots import Credential, OpenSlot, open_epoch, open_slot
+from packstore.codec.slots import Credential, OpenSlot, open_slot
 from packstore.errors import (
     FormatError,
     KeysUnreadable,
     NameNotFound,
     RepositoryNotFound,
     RepositoryUnreadable,
-    StorageError,
     TamperedRepository,
     UnsupportedFormat,
     WrongKey,
@@ -24,18 +23,13 @@ from packstore.errors import (
 from packstore.format.document import (
     Document,
     DocumentType,
-    Epoch,
     RepositoryFile,
     Slot,
     SlotKind,
-    check_document_mac,
-    decode_epoch,
     decode_repository,
-    decode_slot,
 )
-from packstore.ids import Uid
-from packstore.limits import MAX_EPOCHS, MAX_SLOTS
-from packstore.repository.documents import REPOSITORY_NAME, key_name, key_uids, read_doubled
+from packstore.repository.documents import REPOSITORY_NAME, key_name, read_doubled
+from packstore.repository.keyfiles import read_key_files, require_mac, take_in_epochs
 from packstore.storage.base import Storage
 
 AskCredential = Callable[[set[SlotKind]], Credential]
@@ -90,58 +84,27 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
         if expect_encrypted:
             message = f"the repository at {storage.location} claims not to be encrypted, and you have a key for it"
             raise TamperedRepository(message, advice="if it really is not encrypted, unset the passphrase and key file")
-        keyring = Keyring(file.id, file.root, encrypted=False)
-        _require_mac(opened.document, keyring, REPOSITORY_NAME)
+        keyring = Keyring(file.id, Key(file.root), encrypted=False)
+        require_mac(opened.document, keyring, REPOSITORY_NAME)
         return keyring
-    slots, epochs = _read_keys(storage)
-    if not slots:
-        raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read")
-    slot_document, slot = _open_any(slots, ask({value.header.kind for _, value in slots}), opened, storage)
-    keyring = Keyring(file.id, slot.root, encrypted=True)
-    _require_mac(opened.document, keyring, REPOSITORY_NAME)
-    _require_mac(slot_document, keyring, key_name(slot.id))
-    for document, epoch in epochs:
-        _require_mac(document, keyring, key_name(epoch.id))
-        secret = open_epoch(epoch, slot)
-        if secret is not None:
-            keyring.add_epoch(epoch.number, epoch.id, secret, epoch.encryption)
+    files = read_key_files(storage)
+    if not files.slots:
+        raise KeysUnreadable(
+            f"no key slot of the repository at {storage.location} can be read",
+            advice="bring the files in keys/ back from another copy, or with `packstore key import` from an export",
+        )
+    kinds = {slot.header.kind for _, slot in files.slots.values()}
+    document, slot = _open_any(list(files.slots.values()), ask(kinds), opened, storage)
+    keyring = Keyring(file.id, slot.root, encrypted=True, slot=slot)
+    require_mac(opened.document, keyring, REPOSITORY_NAME)
+    require_mac(document, keyring, key_name(slot.id))
+    take_in_epochs(keyring, files)
     if not keyring.epochs:
-        raise KeysUnreadable("no epoch of the repository can be opened with this key")
+        raise KeysUnreadable(
+            "no epoch of the repository can be opened with this key",
+            advice="bring the files in keys/ back from another copy, or with `packstore key import` from an export",
+        )
     return keyring
-
-
-def _read_keys(storage: Storage) -> tuple[list[tuple[Document, Slot]], list[tuple[Document, Epoch]]]:
-    slots: list[tuple[Document, Slot]] = []
-    epochs: list[tuple[Document, Epoch]] = []
-    for uid in key_uids(storage):
-        name = key_name(uid)
-        try:
-            slots.append(read_doubled(storage, name, DocumentType.SLOT, partial(_named_slot, name))[:2])
-        except (FormatError, StorageError):
-            try:
-                epochs.append(read_doubled(storage, name, DocumentType.EPOCH, partial(_named_epoch, name))[:2])
-            except (FormatError, StorageError):
-                continue  # damaged: another slot or epoch may do; `check` names it
-        if len(slots) > MAX_SLOTS or len(epochs) > MAX_EPOCHS:
-            raise TamperedRepository("there are more slots or epochs than a repository can have")
-    return slots, epochs
-
-
-def _named_slot(name: str, body: bytes) -> Slot:
-    slot = decode_slot(body)
-    _require_name(name, slot.header.id)
-    return slot
-
-
-def _named_epoch(name: str, body: bytes) -> Epoch:
-    epoch = decode_epoch(body)
-    _require_name(name, epoch.id)
-    return epoch
-
-
-def _require_name(name: str, uid: Uid) -> None:
-    if name != key_name(uid):
-        raise FormatError(name, "is another slot or epoch than its name says")
 
 
 def _open_any(
@@ -158,9 +121,3 @@ def _open_any(
             return document, found
     what = "passphrase" if credential.kind is SlotKind.PASSPHRASE else "key file"
     raise WrongKey(f"this {what} does not open the repository at {storage.location}")
-
-
-def _require_mac(document: Document, keyring: Keyring, name: str) -> None:
-    if not check_document_mac(document, keyring.keys_mac):
-        message = f"{name} carries a wrong MAC: it was not written by anybody who has the key"
-        raise TamperedRepository(message, advice="do not write to this repository; compare it with another copy")

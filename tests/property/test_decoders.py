@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from packstore.checksum import checksum64
 from packstore.codec.compression import CompressionSpec, Compressor
+from packstore.codec.key import Key
 from packstore.codec.secret import SECRET_BYTES, format_secret, parse_secret
 from packstore.codec.sodium import AEADS, box_open, unseal
 from packstore.errors import FormatError, KeyFileUnusable
@@ -294,8 +295,8 @@ def test_frames(plain: bytes, data: st.DataObject) -> None:
 @given(sealed=st.binary(max_size=200), associated=st.binary(max_size=100))
 def test_nothing_opens_by_chance(encryption: record.Encryption, sealed: bytes, associated: bytes) -> None:
     """Arbitrary bytes would decrypt to something, or raise something else than FormatError."""
-    assert attempt(lambda: unseal(encryption, bytes(32), sealed, associated))[0] == "decrypt-failed"
-    assert attempt(lambda: box_open(sealed, b"\x01" * 32))[0] == "decrypt-failed"
+    assert attempt(lambda: unseal(encryption, Key(bytes(32)), sealed, associated))[0] == "decrypt-failed"
+    assert attempt(lambda: box_open(sealed, Key(b"\x01" * 32)))[0] == "decrypt-failed"
 
 
 CORPUS = [case for case in vectors.load() if case.expect == "ok" and case.what not in {"derivation", "secret"}]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec, Compressor
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.stages import Stages
@@ -32,9 +33,9 @@ class SmallPack:
 
 def make_keyring(encryption: Encryption) -> Keyring:
     """Return keys made of constants."""
-    keyring = Keyring(REPOSITORY_ID, b"r" * 32, encrypted=bool(encryption))
+    keyring = Keyring(REPOSITORY_ID, Key(b"r" * 32), encrypted=bool(encryption))
     if encryption:
-        keyring.add_epoch(1, Uid(b"E" * 16), b"x" * 32, encryption)
+        keyring.add_epoch(1, Key(b"x" * 32), encryption)
     return keyring
 
 

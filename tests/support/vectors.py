@@ -7,6 +7,7 @@ from typing import Any
 
 from packstore.codec.compression import CompressionSpec, Compressor
 from packstore.codec.derivation import kdf, prf
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring, derive_epoch
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.secret import format_secret, parse_secret
@@ -78,12 +79,12 @@ def repository_id(case: Case) -> Uid:
 
 def keyring(case: Case) -> Keyring:
     """Return the keyring that a vector gives."""
-    root = bytes.fromhex(case.inputs["root"])
+    root = Key(bytes.fromhex(case.inputs["root"]))
     ring = Keyring(repository_id(case), root, encrypted=case.inputs.get("encrypted", "yes") == "yes")
     for name, line in case.inputs.items():
         if name.startswith("epoch_"):
-            number, encryption, uid, secret = line.split()
-            ring.add_epoch(int(number), Uid(bytes.fromhex(uid)), bytes.fromhex(secret), Encryption(int(encryption)))
+            number, encryption, _, secret = line.split()
+            ring.add_epoch(int(number), Key(bytes.fromhex(secret)), Encryption(int(encryption)))
     return ring
 
 
@@ -198,11 +199,11 @@ def _slot(case: Case) -> Result:
             costs=(header.passes, header.memory),
             label=header.label,
             date_ms=header.date_ms,
-            random=replay(opened.box_secret, header.id, header.salt, slot.nonce),
+            random=replay(opened.box_secret.secret, header.id, header.salt, slot.nonce),
         )
         return encode_document(DocumentType.SLOT, encode_slot(made), ring.keys_mac)
 
-    return jsonable(header) | jsonable({"root": opened.root, "box_secret": opened.box_secret}), again
+    return jsonable(header) | jsonable({"root": opened.root.secret, "box_secret": opened.box_secret.secret}), again
 
 
 def _epoch(case: Case) -> Result:
@@ -211,11 +212,11 @@ def _epoch(case: Case) -> Result:
     epoch = decode_epoch(document.body)
     _require_mac(document, ring.keys_mac)
     slot_id, box_secret = bytes.fromhex(case.inputs["slot_id"]), bytes.fromhex(case.inputs["box_secret"])
-    secret = open_epoch(epoch, OpenSlot(Uid(slot_id), bytes.fromhex(case.inputs["root"]), box_secret))
+    secret = open_epoch(epoch, OpenSlot(Uid(slot_id), Key(bytes.fromhex(case.inputs["root"])), Key(box_secret)))
     if secret is None:
         raise FormatError("epoch", "not sealed to this slot", failure="unknown-key")
-    ring.add_epoch(epoch.number, epoch.id, secret, epoch.encryption)
-    keys = {"data_key_id": ring.epochs[0].data.id, "meta_key_id": ring.epochs[0].meta.id, "secret": secret}
+    ring.add_epoch(epoch.number, secret, epoch.encryption)
+    keys = {"data_key_id": ring.epochs[0].data.id, "meta_key_id": ring.epochs[0].meta.id, "secret": secret.secret}
     return jsonable(epoch) | jsonable(keys), lambda: encode_document(document.type, encode_epoch(epoch), ring.keys_mac)
 
 
@@ -245,7 +246,7 @@ def _plain(decoder: Callable[[bytes], Any], encoder: Callable[[Any], bytes]) -> 
 
 def _secret(case: Case) -> Result:
     found = parse_secret(case.data.decode(errors="replace"))
-    return {"secret": found.hex()}, lambda: format_secret(found).encode()
+    return {"secret": found.secret.hex()}, lambda: format_secret(found).encode()
 
 
 RUNNERS: dict[str, Callable[[Case], Result]] = {
@@ -272,31 +273,37 @@ def _hex(case: Case, name: str) -> bytes:
     return bytes.fromhex(case.inputs[name])
 
 
+def _key(case: Case, name: str) -> Key:
+    return Key(_hex(case, name))
+
+
 def _epoch_key(case: Case) -> bytes:
     context = int(case.inputs["number"]).to_bytes(4, "little") + _hex(case, "secret")
-    return kdf(_hex(case, "root"), "epoch", repository_id(case), context)
+    return kdf(_key(case, "root"), "epoch", repository_id(case), context).secret
 
 
 def _record_key(case: Case, kind: Kind) -> tuple[bytes, bytes]:
-    number, secret = int(case.inputs["number"]), _hex(case, "secret")
-    keys = derive_epoch(_hex(case, "root"), repository_id(case), number, secret, Encryption.AEGIS_256)
+    number, secret = int(case.inputs["number"]), _key(case, "secret")
+    keys = derive_epoch(_key(case, "root"), repository_id(case), number, secret, Encryption.AEGIS_256)
     key = keys[0] if kind is Kind.BLOCK else keys[1]
-    return key.key, key.id
+    return key.key.secret, key.id
 
 
 def _kek(case: Case) -> bytes:
     credential = Credential.from_passphrase(_hex(case, "passphrase").decode())
-    return argon2id(credential.material, _hex(case, "salt"), int(case.inputs["passes"]), int(case.inputs["memory"]))
+    return argon2id(
+        credential.material, _hex(case, "salt"), int(case.inputs["passes"]), int(case.inputs["memory"])
+    ).secret
 
 
 DERIVATIONS: dict[str, Callable[[Case], bytes]] = {
-    "prf": lambda case: prf(_hex(case, "key"), case.inputs["label"], repository_id(case), _hex(case, "context")),
+    "prf": lambda case: prf(_key(case, "key"), case.inputs["label"], repository_id(case), _hex(case, "context")),
     "pack_mac": lambda case: keyring(case).pack_mac(_hex(case, "message")),
     "keys_mac": lambda case: keyring(case).keys_mac(_hex(case, "message")),
-    "id_key": lambda case: keyring(case)._id_key,
+    "id_key": lambda case: keyring(case)._id_key.secret,
     "seed": lambda case: keyring(case)._seed.to_bytes(8, "little"),
-    "pack_key": lambda case: keyring(case)._pack_key,
-    "keys_key": lambda case: keyring(case)._keys_key,
+    "pack_key": lambda case: keyring(case)._pack_key.secret,
+    "keys_key": lambda case: keyring(case)._keys_key.secret,
     "domain": lambda case: keyring(case).domain,
     "epoch_key": _epoch_key,
     "data_key": lambda case: _record_key(case, Kind.BLOCK)[0],
@@ -306,6 +313,6 @@ DERIVATIONS: dict[str, Callable[[Case], bytes]] = {
     "object_id": lambda case: keyring(case).object_id(_hex(case, "plain")),
     "fingerprint": lambda case: keyring(case).fingerprint(_hex(case, "plain")),
     "kek": _kek,
-    "slot_key": lambda case: prf(_hex(case, "key"), "slot", repository_id(case), _hex(case, "header"))[:32],
-    "slot_commitment": lambda case: prf(_hex(case, "key"), "slot", repository_id(case), _hex(case, "header"))[32:],
+    "slot_key": lambda case: prf(_key(case, "key"), "slot", repository_id(case), _hex(case, "header"))[:32],
+    "slot_commitment": lambda case: prf(_key(case, "key"), "slot", repository_id(case), _hex(case, "header"))[32:],
 }

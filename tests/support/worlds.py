@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from packstore.blocks import Extent
+from packstore.codec.key import Key
 from packstore.codec.slots import Credential
 from packstore.format.document import SlotKind
 from packstore.format.record import Encryption
@@ -37,7 +38,7 @@ from packstore.storage.memory import MemoryStorage
 from tests.support.devices import BLOCK, BytesSource, BytesTarget
 
 MIB = 1024 * 1024
-SECRET = Credential.from_secret(bytes(range(20)))
+SECRET = Credential.from_secret(Key(bytes(range(20))))
 _SEEDS = itertools.count(1)
 
 

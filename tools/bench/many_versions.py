@@ -56,7 +56,7 @@ class Volume:
         # All blocks but for their last bytes are equal, and so is the state of the hash up to there.
         self._prefix = bytes(MIB - 16)
         keyring = repository.keyring
-        self._hash = hmac.new(keyring._id_key, self._prefix, hashlib.sha512) if keyring.encrypted else None  # noqa: SLF001
+        self._hash = hmac.new(keyring._id_key.secret, self._prefix, hashlib.sha512) if keyring.encrypted else None  # noqa: SLF001
         self._plain_hash = hashlib.sha512(self._prefix)
         self.bytes_new = 0
 

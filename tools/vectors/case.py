@@ -90,8 +90,8 @@ def jsonable(value: Json) -> Json:
         return bytes(value).hex()
     if isinstance(value, Mapping):
         return {(key.hex() if isinstance(key, bytes) else str(key)): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
+    if isinstance(value, list | tuple | frozenset):
+        return [jsonable(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

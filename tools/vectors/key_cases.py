@@ -8,6 +8,7 @@ from typing import Any, Final
 from nacl.bindings import crypto_box, crypto_scalarmult_base
 
 from packstore.codec.derivation import prf
+from packstore.codec.key import Key
 from packstore.codec.keyring import derive_epoch
 from packstore.codec.secret import format_secret
 from packstore.codec.slots import Credential, make_slot
@@ -51,7 +52,7 @@ def cases() -> Iterator[Case]:
 def _make(credential: Credential) -> Slot:
     name = f"slot {credential.kind}"
     random = stream(name)
-    return make_slot(credential, REPOSITORY_ID, ROOT, costs=_COSTS, label=name, date_ms=DATE_MS, random=random)
+    return make_slot(credential, REPOSITORY_ID, Key(ROOT), costs=_COSTS, label=name, date_ms=DATE_MS, random=random)
 
 
 _BY_PASSPHRASE: Final = _make(Credential.from_passphrase(_PASSPHRASE))
@@ -77,11 +78,11 @@ def _slots_accepted() -> Iterator[Case]:
     comment = "The same passphrase typed on another keyboard: decomposed letters, a line end."
     yield _SLOT.given(_opened_by(_DECOMPOSED + "\r\n")).ok("passphrase_nfd", "8.2", comment, data, value)
     for kind in (SlotKind.KEY_FILE, SlotKind.RECOVERY):
-        slot = _make(Credential.from_secret(_SECRET, kind))
+        slot = _make(Credential.from_secret(Key(_SECRET), kind))
         name = kind.name.lower()
         comment = f"A slot of kind {name}, opened by its secret."
         value = _slot_value(slot)
-        yield _SLOT.given({"secret": format_secret(_SECRET)}).ok(name, "8.2", comment, _document(slot), value)
+        yield _SLOT.given({"secret": format_secret(Key(_SECRET))}).ok(name, "8.2", comment, _document(slot), value)
 
 
 def _slots_not_opened() -> Iterator[Case]:
@@ -93,14 +94,14 @@ def _slots_not_opened() -> Iterator[Case]:
     comment = "A space more: passphrases are not trimmed."
     yield _SLOT.given(_opened_by(_PASSPHRASE + " ")).bad("trailing_space", "unknown-key", "8.2", comment, good)
     comment = "A secret for a slot that takes a passphrase."
-    yield _SLOT.given({"secret": format_secret(_SECRET)}).bad(
+    yield _SLOT.given({"secret": format_secret(Key(_SECRET))}).bad(
         "secret_for_passphrase", "unknown-key", "8.2", comment, good
     )
-    by_secret = _document(_make(Credential.from_secret(_SECRET)))
+    by_secret = _document(_make(Credential.from_secret(Key(_SECRET))))
     comment = "A passphrase for a slot that takes a secret."
     yield _SLOT.given(_opened_by(_PASSPHRASE)).bad("passphrase_for_secret", "unknown-key", "8.2", comment, by_secret)
     comment = "Another secret."
-    other = format_secret(fixed("another secret", 20))
+    other = format_secret(Key(fixed("another secret", 20)))
     yield _SLOT.given({"secret": other}).bad("wrong_secret", "unknown-key", "8.2", comment, by_secret)
     comment = "The slot of another repository with the same passphrase and salt: the id is in every derivation."
     lines = _opened_by(_PASSPHRASE) | {"repository_id": fixed("another repository id", 16).hex()}
@@ -124,7 +125,7 @@ def _with_header(**changed: Any) -> bytes:  # noqa: ANN401  whatever a file may 
 
 
 def _slot_headers() -> Iterator[Case]:
-    by_secret = _make(Credential.from_secret(_SECRET)).header
+    by_secret = _make(Credential.from_secret(Key(_SECRET))).header
     costly = _document(replace(_BY_PASSPHRASE, header_bytes=encode_slot_header(replace(by_secret, passes=1))))
     for name, expect, comment, data in (
         ("salt_changed", "unknown-key", "Another salt leads to another key.", _with_header(salt=bytes(16))),
@@ -169,13 +170,17 @@ def _forged_public_key() -> bytes:
     password = Credential.from_passphrase(_PASSPHRASE).material
     derived = prf(argon2id(password, header.salt, *_COSTS), "slot", REPOSITORY_ID, header_bytes)
     box_secret = fixed("box secret", 32)
-    sealed = seal(Encryption.XCHACHA20_POLY1305, derived[:32], _BY_PASSPHRASE.nonce, ROOT + box_secret, header_bytes)
+    sealed = seal(
+        Encryption.XCHACHA20_POLY1305, Key(derived[:32]), _BY_PASSPHRASE.nonce, ROOT + box_secret, header_bytes
+    )
     return _document(Slot(header, header_bytes, derived[32:], _BY_PASSPHRASE.nonce, sealed[24:]))
 
 
 _X: Final = fixed("epoch x", 32)
 _BOX_SECRETS: Final = {fixed(f"slot id {n}", 16): fixed(f"box secret {n}", 32) for n in range(3)}
 _SLOT_IDS: Final = sorted(_BOX_SECRETS)
+_IDS: Final = sorted(fixed(f"removed slot {n}", 16) for n in range(2))
+_RETIRED: Final = sorted(fixed(f"retired key {n}", 8) for n in range(2))
 _OPENED_WITH: Final = {"slot_id": _SLOT_IDS[0].hex(), "box_secret": _BOX_SECRETS[_SLOT_IDS[0]].hex()}
 
 _EPOCH: Final = Group("document/epoch", "epoch", _KEYS | {"root": ROOT.hex()} | _OPENED_WITH)
@@ -197,9 +202,9 @@ def _epoch(**changed: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def _epoch_value(fields: dict[str, Any]) -> dict[str, Any]:
     encryption = Encryption(fields["encryption"])
-    data, meta = derive_epoch(ROOT, REPOSITORY_ID, fields["number"], _X, encryption)
+    data, meta = derive_epoch(Key(ROOT), REPOSITORY_ID, fields["number"], Key(_X), encryption)
     opened = {"sealed": dict(fields["sealed"]), "secret": _X, "data_key_id": data.id, "meta_key_id": meta.id}
-    return fields | opened
+    return {"removed": [], "retired": []} | fields | opened
 
 
 def _epochs_accepted() -> Iterator[Case]:
@@ -207,6 +212,9 @@ def _epochs_accepted() -> Iterator[Case]:
         ("three_slots", "Sealed to three slots, opened with the first.", _epoch()),
         ("one_slot", "Sealed to one slot, encryption version 1.", _epoch(encryption=1, sealed=_epoch()["sealed"][:1])),
         ("number_large", "The largest number.", _epoch(number=(1 << 32) - 1)),
+        ("removed", "It takes two slots away, which need not be known.", _epoch(removed=[_IDS[0], _IDS[1]])),
+        ("retired", "It retires an epoch, by the ids of its keys.", _epoch(number=2, retired=_RETIRED)),
+        ("removed_and_retired", "Both.", _epoch(removed=_IDS[:1], retired=_RETIRED)),
     ):
         data = frame(DocumentType.EPOCH, fields)
         yield _EPOCH.ok(name, "8.3", comment, data, _epoch_value(fields))
@@ -231,6 +239,12 @@ def _epochs_refused() -> Iterator[Case]:
         ("unsorted", "malformed", "The slot ids do not ascend.", _epoch(sealed=[second, first])),
         ("slot_twice", "malformed", "Two boxes for one slot.", _epoch(sealed=[first, first])),
         ("sealed_map", "malformed", "The boxes are a map.", _epoch(sealed={})),
+        ("removed_empty", "malformed", "A list that takes nothing away is left out.", _epoch(removed=[])),
+        ("removed_short", "malformed", "A slot id of 15 bytes.", _epoch(removed=[bytes(15)])),
+        ("removed_unsorted", "malformed", "Slot ids that do not ascend.", _epoch(removed=_IDS[::-1])),
+        ("removed_twice", "malformed", "One slot removed twice.", _epoch(removed=[_IDS[0], _IDS[0]])),
+        ("retired_text", "malformed", "A key id that is text.", _epoch(retired=["12345678"])),
+        ("retired_long", "malformed", "A key id of 9 bytes.", _epoch(retired=[bytes(9)])),
     ):
         yield _EPOCH.bad(name, expect, "8.3", comment, frame(DocumentType.EPOCH, fields))
     good = frame(DocumentType.EPOCH, _epoch())
@@ -240,15 +254,15 @@ def _epochs_refused() -> Iterator[Case]:
     yield _EPOCH.bad("bit", "bad-checksum", "8", "One bit of a box changed.", flip(good, 150))
 
 
-_EXAMPLE: Final = format_secret(bytes(range(20)))
+_EXAMPLE: Final = format_secret(Key(bytes(range(20))))
 
 
 def _secrets_accepted() -> Iterator[Case]:
     value = {"secret": bytes(range(20))}
     for name, comment, text, found in (
         ("canonical", "As packstore writes it.", _EXAMPLE, value),
-        ("zeros", "A secret of zeros.", format_secret(bytes(20)), {"secret": bytes(20)}),
-        ("ones", "A secret of ones.", format_secret(b"\xff" * 20), {"secret": b"\xff" * 20}),
+        ("zeros", "A secret of zeros.", format_secret(Key(bytes(20))), {"secret": bytes(20)}),
+        ("ones", "A secret of ones.", format_secret(Key(b"\xff" * 20)), {"secret": b"\xff" * 20}),
     ):
         yield _SECRET_TEXT.ok(name, "8.4", comment, text.encode(), found)
     for name, comment, text in (

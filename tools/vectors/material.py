@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from packstore.checksum import checksum64
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
 from packstore.codec.sodium import AEADS, seal
 from packstore.format.record import (
@@ -64,9 +65,9 @@ class Keys:
 
     def keyring(self) -> Keyring:
         """Return the keyring."""
-        ring = Keyring(self.repository_id, self.root, encrypted=self.encrypted)
+        ring = Keyring(self.repository_id, Key(self.root), encrypted=self.encrypted)
         for epoch in self.epochs:
-            ring.add_epoch(epoch.number, epoch.id, epoch.secret, epoch.encryption)
+            ring.add_epoch(epoch.number, Key(epoch.secret), epoch.encryption)
         return ring
 
 

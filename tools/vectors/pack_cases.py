@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from packstore.checksum import checksum64
 from packstore.codec.derivation import kdf, mac
+from packstore.codec.key import Key
 from packstore.format.pack import (
     PACK_HEADER,
     PACK_TRAILER,
@@ -222,7 +223,7 @@ def _exchanged() -> Iterator[Case]:
     data = replace(shorter, mac=lambda _: trailer[48:80]).data()
     yield _bad("record_removed", "bad-mac", "7.3", comment, data)
     comment = "The MAC computed under the pack key of another repository id."
-    stranger = kdf(ROOT, "pack", OTHER_REPOSITORY_ID)
+    stranger = kdf(Key(ROOT), "pack", OTHER_REPOSITORY_ID)
     data = replace(_GOOD, mac=lambda message: mac(stranger, OTHER_REPOSITORY_ID, message)).data()
     yield _bad("mac_of_stranger", "bad-mac", "7.3", comment, data)
     comment = "The MAC computed under the keys key."
@@ -234,7 +235,7 @@ def _exchanged() -> Iterator[Case]:
 
 
 def _keys_mac(repository_id: Uid) -> Mac:
-    key = kdf(ROOT, "keys", repository_id)
+    key = kdf(Key(ROOT), "keys", repository_id)
     return lambda message: mac(key, repository_id, message)
 
 

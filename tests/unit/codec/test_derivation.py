@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from packstore.codec.derivation import kdf, key_id, mac, prf
+from packstore.codec.key import Key
 from packstore.ids import Uid
 
 ONE, TWO = Uid(b"\x01" * 16), Uid(b"\x02" * 16)
@@ -11,23 +12,25 @@ ONE, TWO = Uid(b"\x01" * 16), Uid(b"\x02" * 16)
 def test_different_purposes_give_different_keys() -> None:
     """Two purposes would share a key, and what is proven for one would hold for the other."""
     answers = [
-        prf(b"k" * 32, "id", ONE),
-        prf(b"k" * 32, "ids", ONE),
-        prf(b"k" * 32, "id", TWO),
-        prf(b"K" * 32, "id", ONE),
-        prf(b"k" * 32, "id", ONE, b"\0"),
-        prf(b"k" * 32, "", ONE, b"id"),
+        prf(Key(b"k" * 32), "id", ONE),
+        prf(Key(b"k" * 32), "ids", ONE),
+        prf(Key(b"k" * 32), "id", TWO),
+        prf(Key(b"K" * 32), "id", ONE),
+        prf(Key(b"k" * 32), "id", ONE, b"\0"),
+        prf(Key(b"k" * 32), "", ONE, b"id"),
     ]
     assert all(one[:32] != other[:32] and one[32:] != other[32:] for one, other in combinations(answers, 2))
 
 
 def test_lengths() -> None:
     """A key would be too short for its cipher."""
-    key = b"k" * 32
-    assert [len(value) for value in (prf(key, "a", ONE), kdf(key, "a", ONE), mac(key, ONE, b""), key_id(key, ONE))] == [
+    key = Key(b"k" * 32)
+    assert [
+        len(value) for value in (prf(key, "a", ONE), kdf(key, "a", ONE).secret, mac(key, ONE, b""), key_id(key, ONE))
+    ] == [
         64,
         32,
         32,
         8,
     ]
-    assert kdf(key, "a", ONE) == prf(key, "a", ONE)[:32]
+    assert kdf(key, "a", ONE).secret == prf(key, "a", ONE)[:32]

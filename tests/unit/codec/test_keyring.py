@@ -2,13 +2,15 @@
 
 import copy
 import hashlib
+import os
 import pickle
 import traceback
 
 import pytest
 
+from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
-from packstore.codec.slots import Credential, OpenSlot
+from packstore.codec.slots import Credential, OpenSlot, make_epoch
 from packstore.errors import FormatError, KeysUnreadable
 from packstore.format.document import SlotKind
 from packstore.format.record import NO_KEY, Encryption, Kind
@@ -36,10 +38,12 @@ def test_nothing_secret_is_shown() -> None:
         keys,
         keys.data,
         [keys.meta],
-        Credential(SlotKind.PASSPHRASE, ROOT),
-        OpenSlot(Uid(bytes(16)), ROOT, keys.data.key),
+        Credential(SlotKind.PASSPHRASE, Key(ROOT)),
+        OpenSlot(Uid(bytes(16)), Key(ROOT), keys.data.key),
+        make_epoch(1, Encryption.AEGIS_256, [], date_ms=1, random=os.urandom),
     )
-    secrets = [ROOT, keys.data.key, keys.meta.key, ring._id_key, ring._pack_key, ring._keys_key, AEGIS.epochs[0].secret]
+    hidden = (keys.data.key, keys.meta.key, ring._id_key, ring._pack_key, ring._keys_key)
+    secrets = [ROOT, AEGIS.epochs[0].secret, *(key.secret for key in hidden)]
     for text in (form(value) for value in shown for form in (repr, str, ascii)):
         for secret in secrets:
             assert secret.hex() not in text
@@ -98,7 +102,7 @@ def test_two_epochs_of_one_number() -> None:
     twins = (epoch_secret(1, Encryption.XCHACHA20_POLY1305), epoch_secret(1, Encryption.AEGIS_256))
     for epochs in (twins, twins[::-1]):
         ring = Keys(REPOSITORY_ID, ROOT, True, epochs).keyring()
-        assert ring.epochs[-1].id == max(epoch.id for epoch in twins)
+        assert ring.epochs[-1].data.id == max(epoch.data.id for epoch in ring.epochs)
         for epoch in ring.epochs:
             for kind in Kind:
                 key = epoch.of_kind(kind)
@@ -109,7 +113,7 @@ def test_blocks_and_metadata_have_keys_of_their_own() -> None:
     """Whoever may read blocks could read pages, or the reverse."""
     ring = AEGIS.keyring()
     data, meta = ring.epochs[0].data, ring.epochs[0].meta
-    assert len({data.key, meta.key, data.id, meta.id}) == 4
+    assert len({data.key.secret, meta.key.secret, data.id, meta.id}) == 4
     for kind in Kind:
         own, other = (data, meta) if kind is Kind.BLOCK else (meta, data)
         assert ring.writing_key(kind) is own
@@ -134,4 +138,4 @@ def test_encrypted_and_clear_do_not_mix() -> None:
 def test_without_an_epoch_nothing_is_written() -> None:
     """A client that can open no epoch would write in the clear."""
     with pytest.raises(KeysUnreadable):
-        Keyring(REPOSITORY_ID, ROOT, encrypted=True).writing_key(Kind.BLOCK)
+        Keyring(REPOSITORY_ID, Key(ROOT), encrypted=True).writing_key(Kind.BLOCK)

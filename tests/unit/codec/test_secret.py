@@ -4,12 +4,13 @@ import random
 
 import pytest
 
+from packstore.codec.key import Key
 from packstore.codec.secret import SECRET_BYTES, format_secret, parse_secret
 from packstore.errors import KeyFileUnusable
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RANDOM = random.Random(20)
-SECRETS = [RANDOM.randbytes(SECRET_BYTES) for _ in range(25)]
+SECRETS = [Key(RANDOM.randbytes(SECRET_BYTES)) for _ in range(25)]
 
 
 def refused(text: str) -> bool:
@@ -21,8 +22,8 @@ def refused(text: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("secret", [*SECRETS, bytes(SECRET_BYTES), b"\xff" * SECRET_BYTES])
-def test_round_trip(secret: bytes) -> None:
+@pytest.mark.parametrize("secret", [*SECRETS, Key(bytes(SECRET_BYTES)), Key(b"\xff" * SECRET_BYTES)])
+def test_round_trip(secret: Key) -> None:
     """A recovery key that was written down would open nothing."""
     text = format_secret(secret)
     assert [len(group) for group in text.split("-")] == [4] * 9
@@ -31,7 +32,7 @@ def test_round_trip(secret: bytes) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_how_people_type(secret: bytes) -> None:
+def test_how_people_type(secret: Key) -> None:
     """Somebody who mixes up 0 and O, or types in lower case, would be locked out."""
     text = format_secret(secret)
     for typed in (
@@ -47,7 +48,7 @@ def test_how_people_type(secret: bytes) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_every_wrong_character_is_found(secret: bytes) -> None:
+def test_every_wrong_character_is_found(secret: Key) -> None:
     """A typing error would be tried as a key and reported as a wrong one. Missed by chance: one in 2^20."""
     text = format_secret(secret)
     for place, letter in enumerate(text):
@@ -56,7 +57,7 @@ def test_every_wrong_character_is_found(secret: bytes) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_every_exchange_of_neighbours_is_found(secret: bytes) -> None:
+def test_every_exchange_of_neighbours_is_found(secret: Key) -> None:
     """The commonest typing error of all would not be noticed."""
     letters = format_secret(secret).replace("-", "")
     for place in range(len(letters) - 1):
@@ -66,7 +67,7 @@ def test_every_exchange_of_neighbours_is_found(secret: bytes) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_missing_and_doubled_characters_are_found(secret: bytes) -> None:
+def test_missing_and_doubled_characters_are_found(secret: Key) -> None:
     """A character that was left out or typed twice would not be noticed."""
     letters = format_secret(secret).replace("-", "")
     for place in range(len(letters)):

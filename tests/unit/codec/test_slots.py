@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from packstore.codec import slots
+from packstore.codec.key import Key
 from packstore.codec.slots import KDF_COSTS, Credential, OpenSlot, make_epoch, make_slot, open_epoch, open_slot
 from packstore.errors import FormatError, UsageError
 from packstore.format.document import (
@@ -31,10 +32,10 @@ from packstore.limits import (
 from tools.vectors.material import stream
 
 REPOSITORY = Uid(b"\x01" * 16)
-ROOT = b"\x02" * 32
+ROOT = Key(b"\x02" * 32)
 COSTS = (MIN_KDF_PASSES, MIN_KDF_MEMORY_BYTES)
 PASSPHRASE = "Prüfstände: Ångström ½"
-SECRET = bytes(range(20))
+SECRET = Key(bytes(range(20)))
 
 
 def make(credential: Credential, name: str = "slot") -> Slot:
@@ -100,7 +101,7 @@ def test_passphrase_that_is_no_text() -> None:
 def test_length_of_a_secret(length: int) -> None:
     """Something else than a secret would be used as one."""
     with pytest.raises(UsageError):
-        Credential.from_secret(bytes(length))
+        Credential.from_secret(Key(bytes(length)))
 
 
 def test_which_credential_fits() -> None:
@@ -112,7 +113,7 @@ def test_which_credential_fits() -> None:
     assert open_slot(SECRET_SLOT, recovery, REPOSITORY) is not None
     assert open_slot(SECRET_SLOT, passphrase, REPOSITORY) is None
     assert open_slot(SLOT, secret, REPOSITORY) is None
-    assert open_slot(SECRET_SLOT, Credential.from_secret(bytes(20)), REPOSITORY) is None
+    assert open_slot(SECRET_SLOT, Credential.from_secret(Key(bytes(20))), REPOSITORY) is None
 
 
 def test_damaged_is_not_wrong() -> None:
@@ -182,7 +183,7 @@ def test_epoch_opens_with_each_of_its_slots() -> None:
     headers = [slot.header for slot in made]
     epoch, secret = make_epoch(2, Encryption.AEGIS_256, headers, date_ms=1, random=stream("epoch"))
     assert [open_epoch(epoch, slot) for slot in ready] == [secret] * 3
-    assert secret not in b"".join(epoch.sealed.values())
+    assert secret.secret not in b"".join(epoch.sealed.values())
     assert len(secret) == 32
     assert decode_epoch(encode_epoch(epoch)) == epoch
 

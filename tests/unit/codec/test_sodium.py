@@ -5,12 +5,13 @@ import nacl.exceptions
 import pytest
 
 from packstore.codec import sodium
+from packstore.codec.key import Key
 from packstore.codec.sodium import AEADS, argon2id, box_open, box_public_key, box_seal, seal, unseal
 from packstore.errors import FormatError, KeyUnavailable
 from packstore.format.record import MAX_OVERHEAD_BYTES, Encryption
 from packstore.limits import MIB
 
-KEY = b"k" * 32
+KEY = Key(b"k" * 32)
 PLAIN = b"a block of forty-two bytes, more or less.."
 CIPHERS = list(AEADS)
 
@@ -61,7 +62,7 @@ def test_another_key_or_header(encryption: Encryption) -> None:
     good = sealed(encryption)
     other = next(version for version in CIPHERS if version is not encryption)
     for version, key, associated in (
-        (encryption, b"K" * 32, b"header"),
+        (encryption, Key(b"K" * 32), b"header"),
         (encryption, KEY, b"Header"),
         (encryption, KEY, b""),
         (other, KEY, b"header"),
@@ -72,18 +73,18 @@ def test_another_key_or_header(encryption: Encryption) -> None:
 
 def test_boxes() -> None:
     """An epoch's secret would not come out of its box, or come out of a damaged one."""
-    box = box_seal(KEY, box_public_key(b"s" * 32))
+    box = box_seal(KEY, box_public_key(Key(b"s" * 32)))
     assert len(box) == 80
-    assert box_open(box, b"s" * 32) == KEY
+    assert box_open(box, Key(b"s" * 32)) == KEY
     for place in range(len(box)):
         with pytest.raises(FormatError) as caught:
-            box_open(box[:place] + bytes([box[place] ^ 1]) + box[place + 1 :], b"s" * 32)
+            box_open(box[:place] + bytes([box[place] ^ 1]) + box[place + 1 :], Key(b"s" * 32))
         assert caught.value.failure == "decrypt-failed"
     for data in (*(bytes(length) for length in range(81)), box[:-1], box + b"\0"):
         with pytest.raises(FormatError):
-            box_open(data, b"s" * 32)
+            box_open(data, Key(b"s" * 32))
     with pytest.raises(FormatError):
-        box_open(box, b"t" * 32)
+        box_open(box, Key(b"t" * 32))
 
 
 def test_weak_public_keys() -> None:
@@ -99,7 +100,7 @@ def test_argon2id_known_answer() -> None:
     expected = nacl.bindings.crypto_pwhash_alg(
         32, b"passphrase", b"s" * 16, 1, 8 * MIB, nacl.bindings.crypto_pwhash_ALG_ARGON2ID13
     )
-    assert argon2id(b"passphrase", b"s" * 16, 1, 8 * MIB) == expected
+    assert argon2id(Key(b"passphrase"), b"s" * 16, 1, 8 * MIB).secret == expected
 
 
 @pytest.mark.parametrize("error", [nacl.exceptions.RuntimeError("out of memory"), MemoryError()])
@@ -111,4 +112,4 @@ def test_no_memory_for_argon2id(error: Exception, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(sodium.sodium, "crypto_pwhash_alg", fail)
     with pytest.raises(KeyUnavailable, match="256 MiB"):
-        argon2id(b"passphrase", b"s" * 16, 3, 256 * MIB)
+        argon2id(Key(b"passphrase"), b"s" * 16, 3, 256 * MIB)
