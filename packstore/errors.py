@@ -16,7 +16,10 @@
     │   ├── WrongKey                  22
     │   ├── KeyFileUnusable           23
     │   ├── KeysUnreadable            24
-    │   └── TamperedRepository        25
+    │   ├── TamperedRepository        25
+    │   ├── RolledBack                26
+    │   ├── KeyNotFound               27
+    │   └── AmbiguousKey              28
     ├── StorageError                  30
     │   ├── NameNotFound              31
     │   ├── NameExists                32
@@ -41,7 +44,8 @@
     ├── GuardError                    60
     │   ├── VersionProtected          61
     │   ├── VersionTooYoung           62
-    │   └── VersionCondemned          63
+    │   ├── VersionCondemned          63
+    │   └── KeyStillNeeded            64
     ├── Attention                     65
     │   ├── BackupDue                 66
     │   ├── SlaBreached               67
@@ -165,6 +169,24 @@ class TamperedRepository(KeyUnavailable):
     """Something carries a wrong MAC, or claims not to be encrypted: not an accident."""
 
     exit_code = 25
+
+
+class RolledBack(KeyUnavailable):
+    """Something that this host has seen in the repository is gone, and nobody has removed it."""
+
+    exit_code = 26
+
+
+class KeyNotFound(KeyUnavailable):
+    """No slot or epoch matches what was asked for."""
+
+    exit_code = 27
+
+
+class AmbiguousKey(KeyUnavailable):
+    """Several slots or epochs match what was asked for."""
+
+    exit_code = 28
 
 
 class StorageError(PackstoreError):
@@ -324,6 +346,12 @@ class VersionCondemned(GuardError):
     """What only this removed version needs has been deleted, or is about to be: it cannot be kept any more."""
 
     exit_code = 63
+
+
+class KeyStillNeeded(GuardError):
+    """The last slot, or an epoch of which a record is needed, cannot be given up."""
+
+    exit_code = 64
 
 
 class Attention(PackstoreError):

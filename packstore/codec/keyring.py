@@ -81,9 +81,10 @@ class Keyring:
         self._pack_key = kdf(root, "pack", repository_id)
         self._keys_key = kdf(root, "keys", repository_id)
         self.domain = prf(root, "domain", repository_id)[:8]
+        self.known: set[Uid] = set()
         self.removed: set[Uid] = set()
         self.retired: set[bytes] = set()
-        self._highest = 0
+        self.highest = 0
         self._epochs: dict[bytes, EpochKeys] = {}
         self._by_id: dict[tuple[bytes, bool], RecordKey] = {}
 
@@ -110,15 +111,15 @@ class Keyring:
         Raises:
             KeysUnreadable: none is open, or there is a newer one that is not.
         """
-        usable = [epoch for epoch in self.epochs if not epoch.key_ids & self.retired]
+        usable = [epoch for epoch in self.epochs if not self.is_retired(epoch)]
         if not usable:
             raise KeysUnreadable(
                 "no epoch of this repository can be opened with this key",
                 advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
             )
-        if usable[-1].number < self._highest:
+        if usable[-1].number < self.highest:
             raise KeysUnreadable(
-                f"the newest epoch, {self._highest}, cannot be opened with this key, so nothing can be written",
+                f"the newest epoch, {self.highest}, cannot be opened with this key, so nothing can be written",
                 advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
             )
         return usable[-1]
@@ -129,7 +130,8 @@ class Keyring:
         Raises:
             FormatError: it is sealed to the slot, and its box does not open.
         """
-        self._highest = max(self._highest, epoch.number)
+        self.known.add(epoch.id)
+        self.highest = max(self.highest, epoch.number)
         self.removed |= epoch.removed
         self.retired |= epoch.retired
         secret = None if self.slot is None else open_epoch(epoch, self.slot)
@@ -144,13 +146,13 @@ class Keyring:
         found = EpochKeys(number, encryption, date_ms, secret, data, meta)
         known = self._epochs.setdefault(data.id, found)
         known.slots.update(slots or ())
-        self._highest = max(self._highest, number)
+        self.highest = max(self.highest, number)
         self._by_id[data.id, True] = data
         self._by_id[meta.id, False] = meta
 
-    def epoch_of(self, wanted: bytes) -> EpochKeys | None:
-        """Return the epoch of which one key has this id; None if it is not open."""
-        return next((epoch for epoch in self._epochs.values() if wanted in epoch.key_ids), None)
+    def is_retired(self, epoch: EpochKeys) -> bool:
+        """Say whether the records of an epoch are refused."""
+        return bool(epoch.key_ids & self.retired)
 
     def object_id(self, plain: Buffer) -> ObjectId:
         """Return the id of an object: SHA-512, keyed in an encrypted repository."""

@@ -9,7 +9,7 @@ Before: format.document. After: codec.keyring.
 import hmac
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from packstore.codec.derivation import prf
@@ -148,24 +148,18 @@ def make_epoch(
     Raises:
         FormatError: the public key of a slot is no valid one.
     """
-    epoch_id = Uid(random(16))
+    epoch = Epoch(Uid(random(16)), number, encryption, date_ms, {}, frozenset(removed))
     secret = Key(random(32))
-    sealed = {slot.id: box_seal(secret, slot.public_key) for slot in slots}
-    return Epoch(epoch_id, number, encryption, date_ms, sealed, frozenset(removed)), secret
+    return seal_epoch(epoch, secret, slots), secret
 
 
-def reissue_epoch(
-    epoch: Epoch, secret: Key, slots: list[SlotHeader], *, random: Random, retired: Iterable[bytes] = ()
-) -> Epoch:
-    """Write an epoch again under another id: its secret sealed to `slots`, and key ids of what is retired.
+def seal_epoch(epoch: Epoch, secret: Key, slots: list[SlotHeader]) -> Epoch:
+    """Return the epoch with its secret sealed to `slots`.
 
     Raises:
         FormatError: the public key of a slot is no valid one.
     """
-    sealed = {slot.id: box_seal(secret, slot.public_key) for slot in slots}
-    return Epoch(
-        Uid(random(16)), epoch.number, epoch.encryption, epoch.date_ms, sealed, epoch.removed, frozenset(retired)
-    )
+    return replace(epoch, sealed={slot.id: box_seal(secret, slot.public_key) for slot in slots})
 
 
 def open_epoch(epoch: Epoch, slot: OpenSlot) -> Key | None:

@@ -26,6 +26,7 @@ from packstore.index.sync import IndexSync, SyncResult
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, Progress
 from packstore.repository.history import VersionState, find_version, fold
+from packstore.repository.keyfiles import read_key_files, take_in_epochs
 from packstore.repository.objects import ObjectReader
 from packstore.repository.opening import AskCredential, read_repository_file, unlock
 from packstore.repository.places import is_bad_here
@@ -95,6 +96,7 @@ class Repository:
         repository = cls(storage, opened.file, keyring, index, compression=options.compression, runtime=runtime)
         try:
             repository.warnings += opened.faults
+            repository.warnings += key_warnings(keyring)
             try:
                 repository.refresh(progress or NullProgress())
             except IndexBroken:
@@ -114,6 +116,19 @@ class Repository:
         found = Repository(self.storage, self.file, self.keyring, index, compression=compression, runtime=self.runtime)
         found._objects = ObjectReader(self.storage, index, found.codec, lambda: None, ())
         return found
+
+    def learn_keys(self) -> None:
+        """Take in the epochs that were made since; for writers, when their intent stands.
+
+        Whoever retires an epoch relies on it: writers that began later write in a newer one.
+
+        Raises:
+            TamperedRepository: an epoch was not written by anybody who has the key.
+            KeysUnreadable: the newest epoch cannot be opened with this key.
+        """
+        if self.keyring.encrypted:
+            take_in_epochs(self.keyring, read_key_files(self.storage, self.keyring.known))
+            self.keyring.writing_key(Kind.BLOCK)
 
     def close(self) -> None:
         """Close the index."""
@@ -237,6 +252,13 @@ class Repository:
         if self.file.features["write"]:
             message = f"writing to this repository needs the unknown feature {self.file.features['write'][0]!r}"
             raise UnsupportedFormat(message, advice="use a newer packstore; reading works")
+
+
+def key_warnings(keyring: Keyring) -> list[str]:
+    """Return what somebody should know about the key that opened a repository."""
+    if keyring.slot is not None and keyring.slot.id in keyring.removed:
+        return ["the key that opened this repository was removed: what was written since cannot be read with it"]
+    return []
 
 
 def index_directory(root: Path, file: RepositoryFile, storage: Storage) -> Path:

@@ -60,6 +60,7 @@ class Session:
         self._published_bytes = 0
         self._may_have_published = False
         try:
+            repository.learn_keys()
             self._take_over()
         except BaseException:
             self._intent.leave()

@@ -184,7 +184,7 @@ def test_epoch_opens_with_each_of_its_slots() -> None:
     epoch, secret = make_epoch(2, Encryption.AEGIS_256, headers, date_ms=1, random=stream("epoch"))
     assert [open_epoch(epoch, slot) for slot in ready] == [secret] * 3
     assert secret.secret not in b"".join(epoch.sealed.values())
-    assert len(secret) == 32
+    assert len(secret.secret) == 32
     assert decode_epoch(encode_epoch(epoch)) == epoch
 
 
