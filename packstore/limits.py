@@ -52,6 +52,8 @@ MAX_TEXT_BYTES: Final = 4 * KIB
 
 MAX_DOCUMENT_BYTES: Final = 16 * KIB
 """`packstore`, slots, epochs and intents: a few hundred bytes each; an epoch holds one box per slot."""
+MAX_EXPORT_BYTES: Final = 64 * MIB
+"""An export of keys: all slots and epochs that there can be, each at most MAX_DOCUMENT_BYTES and in fact far less."""
 MAX_LIST_BYTES: Final = 256 * MIB
 """A list of gc names packs and versions by 16 bytes each."""
 MAX_MSGPACK_DEPTH: Final = 8

@@ -59,7 +59,7 @@ def command(
     output = settings.output()
     if math.isnan(threshold):
         raise UsageError("--threshold needs a number above 0 and up to 100")
-    options = GcOptions(threshold, max_duration, beside, threads or default_threads())
+    options = GcOptions(threshold, max_duration, beside, threads=threads or default_threads())
     progress = LiveProgress(output)
     with open_repository(settings, output) as repository, settings.stoppable(_STOPPED) as stop:
         try:

@@ -1,6 +1,5 @@
 """The command `packstore`: finds the subcommand, turns exceptions into exit codes."""
 
-import importlib
 import os
 import signal
 import sys
@@ -11,9 +10,10 @@ from typing import Final
 import click
 
 from packstore import __version__
+from packstore.cli.lazy import LazyGroup
 from packstore.cli.malloc import keep_large_blocks
 from packstore.cli.options import Settings, common_options
-from packstore.errors import Interrupted, PackstoreError, UsageError
+from packstore.errors import Interrupted, PackstoreError, RolledBack, UsageError
 
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "import": "Publish a version again from its exported metadata.",
     "index": "Look at the index, a local cache, or make it anew.",
     "init": "Make a repository.",
+    "key": "Look after the keys: passphrases, key files, epochs.",
     "ls": "List versions.",
     "protect": "Protect a version from being removed.",
     "prune": "Remove the versions that no rule keeps.",
@@ -46,28 +47,10 @@ COMMANDS: Final = {
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module only when the command is used: `ls` must not pay for the others."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command called `cmd_name`."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"packstore.cli.cmd_{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.group(
     cls=LazyGroup,
+    summaries=COMMANDS,
+    prefix="cmd",
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
@@ -90,6 +73,9 @@ def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     settings = Settings()
     code = _run(arguments, settings)
+    if code == 0 and settings.rolled_back is not None:
+        settings.output().fail(settings.rolled_back)
+        code = RolledBack.exit_code
     try:
         settings.output().close()
     except PackstoreError as error:

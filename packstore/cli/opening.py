@@ -16,6 +16,7 @@ from packstore.index.environment import IndexBroken
 from packstore.repository.opening import read_repository_file, unlock
 from packstore.repository.repository import OpenOptions, Repository
 from packstore.repository.runtime import Runtime
+from packstore.repository.sightings import refuse_downgrade
 from packstore.storage.base import Storage
 from packstore.storage.open import open_storage
 
@@ -68,6 +69,7 @@ def open_keys(settings: Settings) -> tuple[Storage, Keyring]:
     storage = find_storage(settings)
     secrets = find_credentials(settings)
     opened = read_repository_file(storage)
+    refuse_downgrade(state_directory(), opened.file, storage)
     return storage, unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
 
 
@@ -93,6 +95,7 @@ def open_repository(
         index_root(settings),
         secrets.ask,
         expect_encrypted=secrets.given,
+        state_root=state_directory(),
         compression=CompressionSpec.parse(compression),
     )
     progress = LiveProgress(output)
@@ -103,7 +106,11 @@ def open_repository(
     try:
         for warning in repository.warnings:
             output.warn(f"{warning}; run `packstore check`")
+        if repository.missing.anything_missing:
+            settings.rolled_back = repository.missing.error(repository.storage.location)
+            output.warn(settings.rolled_back.message)
         yield repository
+        repository.note_seen()
     except IndexBroken:
         repository.index.mark_broken()
         raise

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from packstore.cli.output import Output
-from packstore.errors import Interrupted
+from packstore.errors import Interrupted, RolledBack
 from packstore.progress import StopRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,6 +40,8 @@ class Settings:
     index_dir: Path | None = None
     key_file: Path | None = None
     stop: StopRequest = field(default_factory=StopRequest)
+    rolled_back: RolledBack | None = None
+    """What the repository lacks that this host has seen there: said at the end of a command that went well."""
     _output: Output | None = None
 
     def output(self, *, stdout_is_data: bool = False) -> Output:
@@ -91,31 +93,41 @@ def _common(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # 
     return click.option(*names, expose_value=False, callback=_store, **attributes)
 
 
-_COMMON: Final = (
-    _common("-r", "repo", metavar="REPO", help="The repository: a directory (also PACKSTORE_REPO)."),
-    _common("--json", is_flag=True, help="Print one JSON document."),
-    _common("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
-    _common("-v", "--verbose", is_flag=True, help="Print more."),
-    _common(
+_COMMON: Final = {
+    "-r": _common("-r", "repo", metavar="REPO", help="The repository: a directory (also PACKSTORE_REPO)."),
+    "--json": _common("--json", is_flag=True, help="Print one JSON document."),
+    "-q": _common("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+    "-v": _common("-v", "--verbose", is_flag=True, help="Print more."),
+    "--index-dir": _common(
         "--index-dir",
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="Where indexes are kept (also PACKSTORE_INDEX_DIR).",
     ),
-    _common(
+    "--key-file": _common(
         "--key-file",
         type=click.Path(path_type=Path),
         metavar="F",
         help="A key file that opens the repository (also PACKSTORE_KEY_FILE).",
     ),
-)
+}
 
 
 def common_options(command: Command) -> Command:
     """Give a command the options that all commands have."""
-    for decorator in reversed(_COMMON):
-        command = decorator(command)
-    return command
+    return common_options_without()(command)
+
+
+def common_options_without(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options that all commands have, but for those that mean something else there."""
+
+    def decorate(command: Command) -> Command:
+        for spelling, decorator in reversed(_COMMON.items()):
+            if spelling not in names:
+                command = decorator(command)
+        return command
+
+    return decorate
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)

@@ -84,7 +84,7 @@ class Keyring:
         self.known: set[Uid] = set()
         self.removed: set[Uid] = set()
         self.retired: set[bytes] = set()
-        self.highest = 0
+        self.numbers: set[int] = set()
         self._epochs: dict[bytes, EpochKeys] = {}
         self._by_id: dict[tuple[bytes, bool], RecordKey] = {}
 
@@ -93,6 +93,11 @@ class Keyring:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("keys are not pickled")
+
+    @property
+    def highest(self) -> int:
+        """The highest number of an epoch, whether or not it is open; 0: there is none."""
+        return max(self.numbers, default=0)
 
     @property
     def epochs(self) -> list[EpochKeys]:
@@ -131,7 +136,7 @@ class Keyring:
             FormatError: it is sealed to the slot, and its box does not open.
         """
         self.known.add(epoch.id)
-        self.highest = max(self.highest, epoch.number)
+        self.numbers.add(epoch.number)
         self.removed |= epoch.removed
         self.retired |= epoch.retired
         secret = None if self.slot is None else open_epoch(epoch, self.slot)
@@ -146,7 +151,7 @@ class Keyring:
         found = EpochKeys(number, encryption, date_ms, secret, data, meta)
         known = self._epochs.setdefault(data.id, found)
         known.slots.update(slots or ())
-        self.highest = max(self.highest, number)
+        self.numbers.add(number)
         self._by_id[data.id, True] = data
         self._by_id[meta.id, False] = meta
 

@@ -7,7 +7,7 @@ Before: codec.keyring, codec.compression. After: packs.writer, repository.object
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packstore.checksum import Buffer
 from packstore.codec.compression import Compressor
@@ -69,6 +69,28 @@ class ObjectCodec:
         encoded = EncodedObject(header, encode_header(header, payload), payload)
         with self._stages.time("verify"):
             self._verify(encoded, plain)
+        return encoded
+
+    def renew(self, header: RecordHeader, payload: bytes) -> EncodedObject:
+        """Return a record for another pack: as it stands, or encrypted anew if there is a newer epoch than its own.
+
+        The compressed bytes stay what they are. The caller has decoded the record.
+
+        Raises:
+            FormatError: it does not open.
+            PackstoreError: what was encrypted does not decode: this machine's memory or processor is faulty.
+        """
+        key = self._keyring.writing_key(header.kind)
+        if header.key_id == key.id:
+            return EncodedObject(header, encode_header(header, payload), payload)
+        old = self._keyring.reading_key(header.kind, header.key_id, header.encryption)
+        body = unseal(old.encryption, old.key, payload, header.authenticated())
+        aead = AEADS[key.encryption]
+        size = len(body) + aead.nonce_size + aead.tag_size
+        new = replace(header, encryption=key.encryption, key_id=key.id, payload_size=size)
+        sealed = seal(key.encryption, key.key, self._random(aead.nonce_size), body, new.authenticated())
+        encoded = EncodedObject(new, encode_header(new, sealed), sealed)
+        self._verify(encoded, self._open(header, payload))
         return encoded
 
     def _verify(self, encoded: EncodedObject, plain: bytes) -> None:

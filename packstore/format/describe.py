@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from packstore.errors import FormatError
-from packstore.format import checkpoint, document, intent, ledger, pack, page, version
+from packstore.format import checkpoint, document, export, intent, ledger, pack, page, version
 from packstore.format.layout import Layout
 from packstore.format.pack import Entry
 from packstore.format.record import (
@@ -49,6 +49,7 @@ _BODIES: Final = {
     document.DocumentType.EPOCH: document.EPOCH,
     document.DocumentType.INTENT: intent.INTENT,
     document.DocumentType.LIST: intent.LIST,
+    document.DocumentType.EXPORT: export.EXPORT,
 }
 _PLAINTEXTS: Final = {
     Kind.PAGE: page.PAGE,

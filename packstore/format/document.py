@@ -22,6 +22,7 @@ from packstore.limits import (
     KEY_ID_BYTES,
     MAX_BLOCK_BYTES,
     MAX_DOCUMENT_BYTES,
+    MAX_EXPORT_BYTES,
     MAX_KDF_MEMORY_BYTES,
     MAX_KDF_PASSES,
     MAX_LIST_BYTES,
@@ -47,6 +48,7 @@ class DocumentType(IntEnum):
     EPOCH = 3
     INTENT = 4
     LIST = 5
+    EXPORT = 6
 
 
 class SlotKind(IntEnum):
@@ -186,7 +188,8 @@ def encode_document(document_type: DocumentType, body: bytes, mac: Mac) -> bytes
 
 def body_limit(document_type: DocumentType) -> int:
     """Return the largest body of a document of this type, in bytes."""
-    return MAX_LIST_BYTES if document_type is DocumentType.LIST else MAX_DOCUMENT_BYTES
+    larger = {DocumentType.LIST: MAX_LIST_BYTES, DocumentType.EXPORT: MAX_EXPORT_BYTES}
+    return larger.get(document_type, MAX_DOCUMENT_BYTES)
 
 
 def decode_document(data: bytes, expected: DocumentType) -> Document:

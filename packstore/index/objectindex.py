@@ -268,6 +268,17 @@ class ObjectIndex:
                 last = uid
                 present = cursor.next()
 
+    def uids(self, kind: Kind) -> set[Uid]:
+        """Return the uids of all versions, events or other records of a kind."""
+        found = set()
+        with self._environment.reading() as transaction:
+            cursor = transaction.cursor(self._table["records"])
+            present = cursor.set_range(bytes([kind]))
+            while present and cursor.key()[0] == kind:
+                found.add(Uid(bytes(cursor.key()[1:17])))
+                present = cursor.next()
+        return found
+
     def holders(self, kind: Kind, uid: Uid) -> list[tuple[PackId, bytes]]:
         """Return the meta packs that hold a version, an event or the like, each with its plaintext."""
         prefix = bytes([kind]) + uid

@@ -21,6 +21,7 @@ from packstore.format.version import EventType
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import destroy
 from packstore.index.tables import KnownPack
+from packstore.operations.gc_epochs import is_outdated
 from packstore.operations.gc_finish import Finisher, ListedPack
 from packstore.operations.gc_mark import Marker, places_in
 from packstore.operations.gc_plan import DEFAULT_THRESHOLD, GcPlan, PackUse, plan_collection
@@ -51,11 +52,12 @@ _CLOCK_SLACK_MS: Final = 3_600_000
 
 @dataclass(frozen=True)
 class GcOptions:
-    """What a collection is asked for; `threshold` in percent of a pack."""
+    """What a collection is asked for; `threshold` in percent of a pack; `renew`: bring all into the newest epoch."""
 
     threshold: float = DEFAULT_THRESHOLD
     max_seconds: float | None = None
     beside: bool = False
+    renew: bool = False
     threads: int = field(default_factory=default_threads)
     merge_blocks: int | None = None
     merge_metas: int | None = None
@@ -83,11 +85,14 @@ class GcReport:
 
 
 def require_deletable(repository: Repository) -> None:
-    """Refuse to delete where a feature unknown here would be ignored.
+    """Refuse to delete where a feature unknown here would be ignored, or where an older state was put back.
 
     Raises:
         UnsupportedFormat: there is such a feature.
+        RolledBack: something is missing that nobody has removed.
     """
+    if repository.missing.anything_missing:
+        raise repository.missing.error(repository.storage.location)
     if repository.file.features["delete"]:
         message = f"deleting from this repository needs the unknown feature {repository.file.features['delete'][0]!r}"
         raise UnsupportedFormat(message, advice="use a newer packstore")
@@ -289,14 +294,10 @@ class _Collection:
             if int.from_bytes(pack.pack_id[:6], "big") > newest:
                 continue
             marked = self._marker.bits.count(pack.first, pack.records)
-            if marked == 0:
-                yield PackUse(pack.pack_type, pack.pack_id, listed.size, 0, is_dead=True)
-            elif marked == pack.records:
-                yield PackUse(pack.pack_type, pack.pack_id, listed.size, listed.size)
-            else:
-                needed = self._needed_bytes(pack)
-                if needed is not None:
-                    yield PackUse(pack.pack_type, pack.pack_id, listed.size, needed)
+            needed = listed.size if marked == pack.records else self._needed_bytes(pack) if marked else 0
+            if needed is not None:
+                outdated = self._options.renew and is_outdated(self._repository, pack.pack_type, pack.pack_id)
+                yield PackUse(pack.pack_type, pack.pack_id, listed.size, needed, not marked, outdated)
 
     def _newest_settled(self, moment: "_Moment") -> int:
         """Return the time up to which packs are surely no unfinished backup's, which would be copied for nothing."""

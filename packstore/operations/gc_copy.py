@@ -1,7 +1,7 @@
-"""Copy records, byte for byte, into new packs: out of packs that are about to go. FORMAT.md section 13.5.
+"""Copy records into new packs: out of packs that are about to go. FORMAT.md section 13.5.
 
-A record names its key and not its pack, so that nothing is encrypted again. What is copied was opened and
-compared with its id first: a collector must not carry damage on.
+A record names its key and not its pack: it is copied byte for byte, but for those of an older epoch, which are
+encrypted anew. What is copied was opened and compared with its id first: a collector must not carry damage on.
 Before: packs.writer. After: operations.gc.
 """
 
@@ -9,7 +9,7 @@ from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import StorageGone
 from packstore.format.ledger import Scrub, encode_scrub
 from packstore.format.pack import PackHeader, PackType
-from packstore.format.record import Kind, RecordHeader, encode_header
+from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId
 from packstore.limits import META_PACK_BYTES
 from packstore.packs.writer import PackWriter
@@ -33,9 +33,10 @@ class Copier:
         """Say whether an object was copied already, in this run."""
         return (kind, object_id) in self._copied
 
-    def copy(self, header: RecordHeader, payload: bytes, source: PackId) -> None:
-        """Append a record of another pack as it is."""
-        new = self._append(EncodedObject(header, encode_header(header, payload), payload))
+    def copy(self, record: EncodedObject, source: PackId) -> None:
+        """Append a record of another pack."""
+        header = record.header
+        new = self._append(record)
         if header.kind is Kind.BLOCK:  # metadata is copied so often that its copies would be mostly about copies
             self._sources.setdefault(new, set()).add(source)
         self._copied.add((header.kind, header.object_id))

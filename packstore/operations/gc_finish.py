@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.intent import IntentRole
 from packstore.format.ledger import Scrub
@@ -60,7 +61,7 @@ class _Saved(NamedTuple):
 class _Secured(NamedTuple):
     """A needed record: the one to copy, None if there is a good copy elsewhere; or that there is none at all."""
 
-    copy: tuple[RecordHeader, bytes] | None
+    copy: EncodedObject | None
     lost: bool = False
 
 
@@ -178,7 +179,7 @@ class Finisher:
                 if secured.copy is not None and not self._copying:
                     return _Saved(ready=False)
                 if secured.copy is not None:
-                    self._copier.copy(*secured.copy, pack.pack_id)
+                    self._copier.copy(secured.copy, pack.pack_id)
         return _Saved(ready=True)
 
     def _is_needed(self, entry: Entry) -> bool:
@@ -195,7 +196,7 @@ class Finisher:
                 if self._read(other, place.offset, place.record_size, kind, entry.object_id) is not None:
                     return _Secured(None)
         found = self._read(name, entry.offset, entry.record_size, kind, entry.object_id)
-        return _Secured(found, lost=found is None)
+        return _Secured(found and self._repository.codec.renew(*found), lost=found is None)
 
     def _read(
         self, name: str, offset: int, record_size: int, kind: Kind, object_id: ObjectId

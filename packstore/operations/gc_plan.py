@@ -21,13 +21,14 @@ MERGE_META_PACKS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class PackUse:
-    """A pack and how much of it is needed, in bytes."""
+    """A pack and how much of it is needed, in bytes; `is_outdated`: all of that is to be written anew."""
 
     pack_type: PackType
     pack_id: PackId
     size: int
     needed: int
     is_dead: bool = False
+    is_outdated: bool = False
 
 
 @dataclass
@@ -74,7 +75,7 @@ def plan_collection(
             plan.delete.append(use)
         elif only_dead:
             continue
-        elif 100 * (use.size - use.needed) >= threshold * use.size and use.size > use.needed:
+        elif use.is_outdated or (100 * (use.size - use.needed) >= threshold * use.size and use.size > use.needed):
             plan.repack.append(use)
         elif use.size < target[use.pack_type] // 2:
             small[use.pack_type].append(use)

@@ -77,6 +77,10 @@ class KeyReport:
         """The slots that count."""
         return [slot for slot in self.slots if slot.living]
 
+    def is_retired(self, epoch: EpochKeys) -> bool:
+        """Say whether the records of an epoch are refused."""
+        return bool(epoch.key_ids & self.retired)
+
 
 def open_store(storage: Storage, keyring: Keyring, runtime: Runtime) -> KeyStore:
     """Return the keys of an encrypted repository.

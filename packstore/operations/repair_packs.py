@@ -11,7 +11,7 @@ from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import FormatError, StorageError
 from packstore.format.ledger import LostObject
 from packstore.format.pack import Entry, PackType
-from packstore.format.record import HEADER_BYTES, Kind, RecordHeader, encode_header
+from packstore.format.record import Kind, RecordHeader
 from packstore.ids import PackId
 from packstore.limits import MIB
 from packstore.operations.check_packs import PackChecker, PackReport
@@ -92,16 +92,13 @@ def good_records(
 
 
 def copied(repository: Repository, header: RecordHeader, payload: Buffer) -> EncodedObject:
-    """Return a record for another pack, as it stands, once more verified.
+    """Return a record for another pack, once more verified; encrypted anew if it is of an older epoch.
 
     Raises:
         FormatError: it is not good.
     """
     repository.codec.decode(header, payload)
-    data = bytes(payload)
-    encoded = EncodedObject(header, encode_header(header, data), data)
-    assert len(encoded.header_bytes) == HEADER_BYTES
-    return encoded
+    return repository.codec.renew(header, bytes(payload))
 
 
 def copy_entry(repository: Repository, name: str, entry: Entry) -> EncodedObject:

@@ -3,9 +3,9 @@
 Before: repository.opening, index.sync. After: operations.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,9 @@ from packstore.repository.keyfiles import read_key_files, take_in_epochs
 from packstore.repository.objects import ObjectReader
 from packstore.repository.opening import AskCredential, read_repository_file, unlock
 from packstore.repository.places import is_bad_here
+from packstore.repository.rollback import Comparison, compare, update
 from packstore.repository.runtime import Runtime
+from packstore.repository.sightings import Sightings, place_of, refuse_downgrade
 from packstore.repository.tree import TreeReader
 from packstore.repository.validity import Judge, Validity
 from packstore.storage.base import Storage
@@ -40,11 +42,12 @@ Record = TypeVar("Record", Version, Event, Scrub, Damage, Checkpoint)
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """How to open: where indexes are kept, and what to do for a key."""
+    """How to open: where indexes are kept, what to do for a key, and where is noted what was seen (None: nowhere)."""
 
     index_root: Path
     ask: AskCredential
     expect_encrypted: bool = False
+    state_root: Path | None = None
     compression: CompressionSpec = field(default_factory=lambda: CompressionSpec.parse(DEFAULT_COMPRESSION))
 
 
@@ -69,6 +72,8 @@ class Repository:
         self.warnings: list[str] = []
         self.owner = Owner(file.id, keyring.domain, keyring.pack_mac)
         self.codec = ObjectCodec(keyring, Compressor(compression), self.stages, runtime.random)
+        self.missing = Comparison()
+        self._sightings: Sightings | None = None
         self._use_index(index)
 
     def _use_index(self, index: ObjectIndex) -> None:
@@ -90,6 +95,7 @@ class Repository:
             StorageError: it cannot be read.
         """
         opened = read_repository_file(storage)
+        refuse_downgrade(options.state_root, opened.file, storage)
         keyring = unlock(storage, opened, options.ask, expect_encrypted=options.expect_encrypted)
         directory = index_directory(options.index_root, opened.file, storage)
         index = ObjectIndex(directory, opened.file.id)
@@ -101,6 +107,7 @@ class Repository:
                 repository.refresh(progress or NullProgress())
             except IndexBroken:
                 repository.warnings += repository.rebuild_index(progress or NullProgress()).damage
+            repository.look_back(Sightings(options.state_root, opened.file, storage))
         except BaseException:
             repository.close()
             raise
@@ -129,6 +136,36 @@ class Repository:
         if self.keyring.encrypted:
             take_in_epochs(self.keyring, read_key_files(self.storage, self.keyring.known))
             self.keyring.writing_key(Kind.BLOCK)
+
+    def look_back(self, sightings: Sightings) -> None:
+        """Compare what is there with what this host has seen, and note what is there now."""
+        self._sightings = sightings
+        seen = sightings.read()
+        self.missing = compare(
+            seen, self.keyring, self.index.uids(Kind.VERSION), self._records(Kind.EVENT, decode_event)
+        )
+        for epoch in self.missing.new_epochs:
+            made = datetime.fromtimestamp(epoch.date_ms / 1000, UTC).date()
+            self.warnings.append(
+                f"epoch {epoch.number}, made on {made}, is new to this host: if nobody of you ran `packstore key "
+                "rotate`, `key rm` or `key change`, somebody else has a key"
+            )
+        self.note_seen()
+
+    def accept_missing(self) -> None:
+        """Take what is missing for what is meant."""
+        self.missing = Comparison()
+        self.note_seen()
+
+    def note_seen(self) -> None:
+        """Note what is there now, and go on missing what is missing."""
+        sightings, seen = self._sightings, update(self.keyring, self.index.uids(Kind.VERSION), self.missing)
+        if sightings is not None and seen != sightings.read():
+            sightings.write(seen)
+            if sightings.fault:
+                self.warnings.append(
+                    f"what was seen here cannot be noted, so a rollback goes unseen: {sightings.fault}"
+                )
 
     def close(self) -> None:
         """Close the index."""
@@ -263,5 +300,4 @@ def key_warnings(keyring: Keyring) -> list[str]:
 
 def index_directory(root: Path, file: RepositoryFile, storage: Storage) -> Path:
     """Return where the index of a repository at one place lies: two copies of it have two indexes."""
-    place = hashlib.sha512(storage.identity.encode(errors="surrogateescape")).hexdigest()[:16]
-    return root / f"{file.id.hex()}-{place}"
+    return root / f"{file.id.hex()}-{place_of(storage)}"

@@ -1,0 +1,57 @@
+"""`packstore key change`."""
+
+from pathlib import Path
+
+import click
+
+from packstore.cli.key_add import new_credential, with_secret
+from packstore.cli.keys import KIND_WORDS, open_key_store, short
+from packstore.cli.options import Settings, common_options_without, pass_settings
+from packstore.codec.slots import KDF_COSTS
+from packstore.operations.keys import add_slot, announced, find_slot, remove_slot
+
+
+@click.command()
+@click.argument("slot", metavar="SLOT")
+@click.option(
+    "--key-file",
+    "new_key_file",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="The new key file, for a slot that takes one: made if it does not exist, else read.",
+)
+@click.option(
+    "--kdf",
+    type=click.Choice(list(KDF_COSTS)),
+    default="moderate",
+    show_default=True,
+    help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
+)
+@common_options_without("--key-file")
+@pass_settings
+def command(settings: Settings, slot: str, new_key_file: Path | None, kdf: str) -> None:
+    """Replace a passphrase, key file or recovery key by a new one of its kind.
+
+    The new one is added, proven to open everything, and then the old one is removed as by `key rm`. No pack is touched.
+    A new passphrase is asked for, or comes from PACKSTORE_NEW_PASSPHRASE or PACKSTORE_NEW_PASSPHRASE_FILE.
+
+    \b
+    Examples:
+      packstore -r REPO key change 3fa94c01
+      packstore -r REPO key change "recovery key"
+      packstore -r REPO key change 77b1 --key-file /root/new.key
+    """  # noqa: D301
+    output = settings.output()
+    store = open_key_store(settings)
+    old = find_slot(store, slot)
+    kind, label = old.header.kind, old.header.label
+    secret, credential = new_credential(settings, output, kind, new_key_file)
+    with announced(store, "key change"):
+        slot_id = add_slot(store, credential, label=label, kdf=kdf)
+        made: dict[str, object] = {"slot": slot_id.hex(), "kind": kind.name.lower(), "label": label}
+        # Before the old one goes: a recovery key that nobody has seen must not be the only one.
+        document, lines = with_secret(made, [f"added slot {slot_id.hex()[:8]}, a {KIND_WORDS[kind]}"], kind, secret)
+        output.result(document, lines)
+        remove_slot(store, old)
+    done = {"removed": old.header.id.hex(), "epoch": store.keyring.highest}
+    output.result(document | done, [f"it takes the place of {short(old.header)}, which is removed"])

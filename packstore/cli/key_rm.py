@@ -1,0 +1,38 @@
+"""`packstore key rm`."""
+
+import click
+
+from packstore.cli.keys import KIND_WORDS, open_key_store, short
+from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.operations.keys import announced, find_slot, remove_slot
+
+
+@click.command()
+@click.argument("slot", metavar="SLOT")
+@common_options
+@pass_settings
+def command(settings: Settings, slot: str) -> None:
+    """Take a passphrase, key file or recovery key away.
+
+    SLOT is an id or label of `key ls`. A new epoch is started, which the slot does not open: what is written from now
+    on is closed to its holder. What was stored before is not: whoever had it may have kept a copy of the slot and of
+    the keys it opens. `key migrate` and `key retire` shut older keys out of the repository, but not out of copies of
+    it; if the key has leaked, copy everything into a new repository (`packstore sync`).
+
+    \b
+    Examples:
+      packstore -r REPO key rm 3fa94c01
+      packstore -r REPO key rm "the other admin"
+    """  # noqa: D301
+    store = open_key_store(settings)
+    with announced(store, "key rm"):
+        found = find_slot(store, slot)
+        remove_slot(store, found)
+    header, highest = found.header, store.keyring.highest
+    settings.output().result(
+        {"removed": header.id.hex(), "kind": header.kind.name.lower(), "label": header.label, "epoch": highest},
+        [
+            f"removed slot {short(header)}, a {KIND_WORDS[header.kind]}; from now on everything is in epoch {highest}",
+            f"its holder may still read what was stored before, with a copy of the slot: epochs 1 to {highest - 1}",
+        ],
+    )

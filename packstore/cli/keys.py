@@ -1,0 +1,45 @@
+"""What the `key` commands share: from options to slots, and slots as people read them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from packstore.cli.opening import open_keys
+from packstore.cli.options import Settings
+from packstore.cli.versions import iso_date, local_time
+from packstore.codec.keyring import EpochKeys
+from packstore.format.document import SlotHeader, SlotKind
+from packstore.operations.keys import KeyStore, open_store
+from packstore.repository.runtime import Runtime
+
+KIND_WORDS = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
+
+
+def open_key_store(settings: Settings) -> KeyStore:
+    """Return the open keys of the repository.
+
+    Raises:
+        UsageError: it is not encrypted.
+        RepositoryError: there is no repository.
+        KeyUnavailable: no key, or a wrong one.
+    """
+    return open_store(*open_keys(settings), Runtime())
+
+
+def short(header: SlotHeader) -> str:
+    """Return by what people call a slot."""
+    return header.id.hex()[:8]
+
+
+def day(date_ms: int) -> str:
+    """Return a time as a person expects it: local, to the second."""
+    return local_time(datetime.fromtimestamp(date_ms / 1000, UTC))
+
+
+def epoch_document(epoch: EpochKeys) -> dict[str, Any]:
+    """Return what `--json` says about an epoch."""
+    return {
+        "number": epoch.number,
+        "id": epoch.data.id.hex(),
+        "encryption_version": int(epoch.encryption),
+        "date": iso_date(datetime.fromtimestamp(epoch.date_ms / 1000, UTC)),
+    }

@@ -1,0 +1,76 @@
+"""Compare a repository with what this host has seen of it. FORMAT.md section 18.
+
+Before: repository.sightings. After: operations.gc, the command line.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from packstore.codec.keyring import EpochKeys, Keyring
+from packstore.errors import RolledBack
+from packstore.format.version import Event, EventType
+from packstore.ids import Uid
+from packstore.repository.sightings import Seen
+
+
+@dataclass
+class Comparison:
+    """What is missing without having been removed, and which epochs (by id of the data key) are new to this host."""
+
+    versions: set[Uid] = field(default_factory=set)
+    epochs: dict[bytes, int] = field(default_factory=dict)
+    new_epochs: list[EpochKeys] = field(default_factory=list)
+
+    @property
+    def anything_missing(self) -> bool:
+        """Whether the repository is older than it was, or has lost files."""
+        return bool(self.versions or self.epochs)
+
+    def error(self, location: str) -> RolledBack:
+        """Return what to tell somebody about what is missing."""
+        parts = []
+        if self.versions:
+            shown = ", ".join(sorted(uid.hex()[:8] for uid in self.versions)[:5])
+            more = ", …" if len(self.versions) > 5 else ""  # noqa: PLR2004
+            parts.append(f"{len(self.versions)} versions that were there ({shown}{more})")
+        if self.epochs:
+            parts.append(f"epochs that were there ({', '.join(map(str, sorted(self.epochs.values())))})")
+        return RolledBack(
+            f"missing from {location}, and nobody has removed it: {' and '.join(parts)}. "
+            "Files in meta/ or keys/ were lost, or somebody has put an older state back",
+            advice="bring it back from another copy (`packstore repair --from`, or rsync); if it is meant to be so, "
+            "say `packstore status --accept-missing`",
+        )
+
+
+def compare(seen: Seen | None, keyring: Keyring, versions: set[Uid], events: Iterable[Event]) -> Comparison:
+    """Compare what is there now with what was seen; `events` are looked at only if versions are missing."""
+    found = Comparison()
+    if seen is None:
+        return found
+    gone = seen.versions - versions
+    if gone:
+        found.versions = gone - _removed(events)
+    # By number: a key that was removed opens fewer of them.
+    found.epochs = {key_id: number for key_id, number in seen.epochs.items() if number not in keyring.numbers}
+    if seen.epochs:
+        found.new_epochs = [epoch for epoch in keyring.epochs if epoch.data.id not in seen.epochs]
+    return found
+
+
+def _removed(events: Iterable[Event]) -> set[Uid]:
+    """Return the versions that were removed, by a removal that nobody has taken back."""
+    every = list(events)
+    taken_back = {cancelled for event in every for cancelled in event.cancels}
+    return {
+        uid
+        for event in every
+        if event.type in {EventType.REMOVE, EventType.GONE} and event.id not in taken_back
+        for uid in event.versions
+    }
+
+
+def update(keyring: Keyring, versions: set[Uid], missing: Comparison) -> Seen:
+    """Return what to note now: what is there, and what is missing for as long as nobody has accepted that."""
+    epochs = {epoch.data.id: epoch.number for epoch in keyring.epochs}
+    return Seen(keyring.encrypted, missing.epochs | epochs, versions | missing.versions)
