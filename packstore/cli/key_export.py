@@ -1,7 +1,6 @@
 """`packstore key export`."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -35,7 +34,7 @@ def command(settings: Settings, target: Path | None, on_paper: bool, slot: str |
       packstore -r REPO key export --paper -o keys.html
       packstore -r REPO key export --paper --slot "recovery key" -o keys.html
     """  # noqa: D301
-    output = settings.output(stdout_is_data=target is None)
+    output = settings.output()
     store = open_key_store(settings)
     exported = export_keys(store, find_slot(store, slot) if slot else None)
     lines = list(to_lines(exported.data))
@@ -44,10 +43,9 @@ def command(settings: Settings, target: Path | None, on_paper: bool, slot: str |
         text = paper(repository, store.storage.location, [each.header for each in exported.slots], lines)
     else:
         title = f"# slots and epochs of packstore repository {repository}: `packstore key import`"
-        text = "
-".join([title, *lines, ""])
+        text = "\n".join([title, *lines, ""])
     if target is None:
-        sys.stdout.write(text)
+        output.result({"text": text}, text.splitlines())
         return
     _write(target, text.encode())
     document = {"file": str(target), "slots": len(exported.slots), "epochs": exported.epochs, "lines": len(lines)}

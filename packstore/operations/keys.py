@@ -177,7 +177,7 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
         date_ms=store.runtime.now_ms(),
         random=store.runtime.random,
     )
-    _grant(store, [slot.header])
+    _grant(store, [*living_slots(keyring, _read(store)), slot.header])
     write_slot(store.storage, keyring, slot)
     complete(store)
     _prove(store, slot.header.id, credential)
@@ -255,12 +255,13 @@ def complete(store: KeyStore) -> list[Uid]:
 
 
 def _grant(store: KeyStore, slots: list[SlotHeader]) -> list[Uid]:
+    """Write each epoch again that one of these slots lacks: for all of them, so that each sees that nothing is."""
     granted: set[Uid] = set()
     for epoch in store.keyring.epochs:
         lacking = [header for header in slots if header.id not in epoch.slots]
         if store.keyring.is_retired(epoch) or not lacking:
             continue
-        write_again(store, epoch, lacking)
+        write_again(store, epoch, slots)
         granted.update(header.id for header in lacking)
     return sorted(granted)
 

@@ -1,0 +1,1 @@
+"""Slots, epochs and what happens to a repository while they change."""
