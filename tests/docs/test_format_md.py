@@ -13,6 +13,7 @@ import pytest
 
 import packstore.format
 from packstore import limits
+from packstore.codec import key
 from packstore.codec.secret import format_secret, parse_secret
 from packstore.codec.sodium import AEADS
 from packstore.errors import FormatError
@@ -305,7 +306,7 @@ def test_shape_of_the_tree_is_worked_out_right() -> None:
 
 def test_secret_example_is_right() -> None:
     """Otherwise the one secret that the specification shows is refused by the program."""
-    secret = bytes(range(20))
+    secret = key.Key(bytes(range(20)))
     assert f"is written `{format_secret(secret)}`" in SPEC
     assert parse_secret(format_secret(secret).lower().replace("0", "o").replace("1", "l")) == secret
 

@@ -30,6 +30,7 @@ from packstore.format.document import (
     encode_repository,
     encode_slot,
 )
+from packstore.format.export import decode_export, encode_export, from_lines, to_lines
 from packstore.format.intent import decode_intent, decode_list, encode_intent, encode_list
 from packstore.format.ledger import decode_damage, decode_scrub, encode_damage, encode_scrub
 from packstore.format.pack import (
@@ -249,6 +250,19 @@ def _secret(case: Case) -> Result:
     return {"secret": found.secret.hex()}, lambda: format_secret(found).encode()
 
 
+def _export(case: Case) -> Result:
+    ring = keyring(case)
+    document = decode_document(from_lines(case.data.decode()), DocumentType.EXPORT)
+    _require_mac(document, ring.keys_mac)
+    export = decode_export(document.body)
+
+    def again() -> bytes:
+        data = encode_document(DocumentType.EXPORT, encode_export(export), ring.keys_mac)
+        return ("\n".join(to_lines(data)) + "\n").encode()
+
+    return jsonable(export), again
+
+
 RUNNERS: dict[str, Callable[[Case], Result]] = {
     "msgpack": _msgpack,
     "derivation": _derivation,
@@ -266,6 +280,7 @@ RUNNERS: dict[str, Callable[[Case], Result]] = {
     "scrub": _plain(decode_scrub, encode_scrub),
     "damage": _plain(decode_damage, encode_damage),
     "secret": _secret,
+    "export": _export,
 }
 
 

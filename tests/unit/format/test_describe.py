@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from packstore.format import document, intent, pack, page, version
+from packstore.format import document, export, intent, pack, page, version
 from packstore.format.describe import describe
 from packstore.format.document import DocumentType, encode_document
 from packstore.format.pack import PACK_HEADER, PackType, encode_directory, encode_pack_header, encode_trailer, entry_of
@@ -29,7 +29,7 @@ def test_any_file_can_be_described(case: Case) -> None:
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
 def test_documents_with_wrong_values(document_type: DocumentType, wrong: Any) -> None:
     """A key with a value of another type, in a document that is otherwise whole, would end the dump."""
-    schema: MapSchema = vars(document).get(document_type.name) or vars(intent)[document_type.name]
+    schema: MapSchema = {**vars(document), **vars(intent), **vars(export)}[document_type.name]
     bodies = [{key.name: wrong} for key in schema.keys]
     for body in (*bodies, wrong):
         assert describe("file", encode_document(document_type, encode(body), lambda _: bytes(32)))
