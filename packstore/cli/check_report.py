@@ -20,7 +20,7 @@ _SHOWN = 50
 _RUNS_SHOWN = 10
 _MENDING = "delete nothing: restore brings back the rest, and a backup of an intact source mends what is lost"
 _REPAIRING = "; `packstore repair` shows what can be saved"
-_ARRIVING = "if a copy is still under way, let it finish; else `packstore repair --from` fetches them from another copy"
+ARRIVING = "if a copy is still under way, let it finish; else `packstore repair --from` fetches them from another copy"
 
 
 def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless: bool) -> None:
@@ -56,7 +56,7 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
     if not report.clean:
         count = counted(len(report.versions), "version")
         message = f"{count} cannot be restored in full for want of {counted(len(report.missing), 'pack')} not here"
-        raise IncompleteHere(f"{message}; nothing is damaged", advice=_ARRIVING)
+        raise IncompleteHere(f"{message}; nothing is damaged", advice=ARRIVING)
 
 
 def _hit(hit: DamagedVersion) -> dict[str, Any]:
