@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from packstore.blocks import Extent
+from packstore.cli.check_report import ARRIVING
 from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository, state_directory
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, size
-from packstore.errors import DamageError, TargetBusy, UsageError
+from packstore.errors import DamageError, IncompleteHere, TargetBusy, UsageError
 from packstore.format.version import Version
 from packstore.operations.journal import RestoreJournal
 from packstore.operations.pipeline import default_threads
@@ -45,7 +46,7 @@ def command(
     """Write VERSION to TARGET: a new file, a block device (with --force), or - for standard output.
 
     Every block is verified. Where the repository is damaged the restore goes on, writes zeros, lists the byte
-    ranges, and ends with exit code 40.
+    ranges, and ends with exit code 40; with 44 if nothing is damaged and packs of the version have only not arrived.
 
     How far a restore has come is noted in TARGET.packstore-resume, or, for a device, below $XDG_STATE_HOME. After
     Ctrl-C, a crash or a power cut the same command with --resume goes on there.
@@ -101,6 +102,7 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
         "bad_ranges": _ranges(bad),
         "damaged_ranges": _ranges(result.damaged),
         "unreadable_ranges": _ranges(result.unreadable),
+        "packs_not_arrived": result.missing,
     }
     name = f"version {version.uid.hex()[:8]} of {version.volume}"
     text = f"restored {name} to {target}: {size(result.bytes_total)}, {size(result.bytes_data)} of it data"
@@ -116,6 +118,9 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
             output.warn(reason)
         lost = size(sum(extent.length for extent in bad))
         message = f"{name} was restored to {target} but for {lost} in {counted(len(bad), 'range')}, zeros there"
+        if result.hit and not result.hit.is_damaged and not result.unreadable:
+            where = f": {counted(len(result.missing), 'pack')} of it not here" if result.missing else ""
+            raise IncompleteHere(f"{message}; nothing is damaged{where}", advice=ARRIVING)
         raise DamageError(message, advice="everything else was verified; `packstore check` says what is damaged")
 
 

@@ -4,9 +4,9 @@ What is found is recorded in the repository: which packs were read, where damage
 Before: operations.scrub, operations.check_walk, operations.findings. After: the command line.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from packstore.errors import Interrupted
+from packstore.errors import Interrupted, VersionNotFound
 from packstore.format.pack import PackType
 from packstore.format.version import Version
 from packstore.ids import Uid
@@ -20,7 +20,7 @@ from packstore.operations.scrub import Packs, Reading, Scrubber, all_packs
 from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, Progress, StopRequest
-from packstore.repository.damages import known_damage, known_entries
+from packstore.repository.damages import known_entries
 from packstore.repository.documents import require_reachable
 from packstore.repository.history import forgotten_versions
 from packstore.repository.repository import Repository
@@ -171,7 +171,8 @@ def _walk(
     wanted = {version.uid for version in versions}
     report.missing = sorted(name for name, needing in walker.missing.items() if needing & wanted)
     report.versions_checked = len(versions)
-    repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions if hit.lacking})
+    repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions})
+    repository.index.notes.note_hits({hit.version.uid: hit.damaged for hit in report.versions})
 
 
 def _removed(repository: Repository) -> set[Uid]:
@@ -198,15 +199,17 @@ def check_versions(
     """Read everything that these versions need, as a restore would, and write it nowhere."""
     report = CheckReport()
     for version in versions:
-        result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)
+        try:
+            result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)
+        except VersionNotFound as error:
+            progress.warn(error.message)
+            continue
         report.versions_checked += 1
         report.bytes_checked += result.bytes_data
         report.bytes_total += result.bytes_total
-        if result.damaged:
-            # Reading has noted which copies are damaged; what is lost besides lies on bad sectors.
-            walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
-            report.versions.append(replace(walker.walk(version), ranges=result.damaged))
-            report.missing = sorted({*report.missing, *walker.missing})
+        report.missing = sorted({*report.missing, *result.missing})
+        if result.hit:
+            report.versions.append(result.hit)
     return report
 
 

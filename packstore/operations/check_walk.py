@@ -29,18 +29,20 @@ from packstore.repository.tree import check_shape, page_blocks, tree_levels
 class DamagedVersion:
     """A version, the byte ranges of it that cannot be restored, and why.
 
-    `damaged` are objects with a copy that is not whole, `lacking` those whose packs are not here.
+    `damaged` are objects with a copy that is not whole, `lacking` those whose packs are not here; `unexplained`:
+    reading met more damage than these are the reason for.
     """
 
     version: Version
     ranges: list[Extent]
     damaged: list[LostObject] = field(default_factory=list)
     lacking: list[LostObject] = field(default_factory=list)
+    unexplained: bool = False
 
     @property
     def is_damaged(self) -> bool:
         """Whether more is wrong than that files have not come."""
-        return bool(self.damaged) or not self.lacking
+        return bool(self.damaged) or self.unexplained
 
 
 class _Lost(NamedTuple):

@@ -136,11 +136,11 @@ class Repair:
     def _wanted(self, fixes: list[PackFix]) -> set[LostObject]:
         """Return what versions are known to need, and what the damaged packs that are here should have held."""
         index = self._repository.index
-        hits, lacking = index.standing().hits, index.notes.lacking()
+        needed = (index.standing().hits, index.notes.hits(), index.notes.lacking())
         wanted: set[LostObject] = set()
         for state in self._repository.states():
             if not state.removed:
-                wanted.update(hits.get(state.version.uid, ()), lacking.get(state.version.uid, ()))
+                wanted.update(*(objects.get(state.version.uid, ()) for objects in needed))
         for fix in fixes:
             entries = known_entries(self._repository, fix.pack_type, fix.pack_id) if fix.bad else []
             wanted |= {LostObject(entry.kind, entry.object_id) for entry in entries if entry.offset in fix.bad}
