@@ -11,6 +11,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_credentials, find_storage, index_root, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted
+from packstore.cli.tuning import threads_option
 from packstore.cli.versions import local_date
 from packstore.errors import DamageError, IncompleteHere, UsageError
 from packstore.operations.pipeline import default_threads
@@ -29,9 +30,7 @@ _STOPPED = "nothing is lost; run it again"
 @click.option(
     "--from", "other", metavar="OTHER", help="Another copy of the same repository, to take what is lost from."
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@threads_option
 @common_options
 @pass_settings
 def command(settings: Settings, apply_it: bool, other: str | None, threads: int | None) -> None:

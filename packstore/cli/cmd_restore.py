@@ -11,11 +11,12 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository, state_directory
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, size
+from packstore.cli.tuning import threads_option
 from packstore.errors import DamageError, IncompleteHere, TargetBusy, UsageError
 from packstore.format.version import Version
 from packstore.operations.journal import RestoreJournal
 from packstore.operations.pipeline import default_threads
-from packstore.operations.restore import RestoreResult, restore
+from packstore.operations.restore import RestoreResult, explain, restore
 from packstore.sources.open import open_output, open_target
 
 _SHOWN_RANGES = 100
@@ -29,9 +30,7 @@ _STOPPED_STREAM = "what was written is incomplete: restore it again"
 @click.option("--force", is_flag=True, help="Overwrite an existing file or a block device.")
 @click.option("--resume", is_flag=True, help="Go on with a restore to TARGET that was interrupted.")
 @click.option("--no-sparse", is_flag=True, help="Write zeros where the version has holes.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@threads_option
 @common_options
 @pass_settings
 def command(
@@ -83,6 +82,7 @@ def command(
                 journal=journal,
                 resume=resume,
             )
+            explain(repository, found, result, stop)
         finally:
             progress.finish()
             opened.close()

@@ -15,7 +15,7 @@ from packstore.operations.check_documents import check_documents
 from packstore.operations.check_packs import Damage, PackChecker, PackReport
 from packstore.operations.check_walk import DamagedVersion, Walker
 from packstore.operations.findings import record_findings
-from packstore.operations.restore import restore
+from packstore.operations.restore import explain, restore
 from packstore.operations.scrub import Packs, Reading, Scrubber, all_packs
 from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
@@ -33,7 +33,10 @@ KEYLESS = "k"
 
 @dataclass
 class CheckReport:
-    """What a check read and what it found; `missing` are names of packs that versions need and that are not here."""
+    """What a check read and what it found; `missing` are names of packs that versions need and that are not here.
+
+    `unrecorded` is why the repository could not be told of it.
+    """
 
     packs_total: int = 0
     packs_checked: int = 0
@@ -45,6 +48,7 @@ class CheckReport:
     damage: list[Damage] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     versions: list[DamagedVersion] = field(default_factory=list)
+    unrecorded: str = ""
 
     @property
     def clean(self) -> bool:
@@ -189,18 +193,31 @@ def _record(repository: Repository, reading: Reading, report: CheckReport, progr
     if not record:
         return
     hits = {hit.version.uid: hit.damaged for hit in report.versions if hit.damaged}
-    if fault := record_findings(repository, reading, hits):
-        progress.warn(f"what was found cannot be recorded in the repository, only on this machine: {fault}")
+    report.unrecorded = record_findings(repository, reading, hits)
+    _warn_unrecorded(report, progress)
+
+
+def _warn_unrecorded(report: CheckReport, progress: Progress) -> None:
+    if report.unrecorded:
+        message = "what was found cannot be recorded in the repository, only on this machine"
+        progress.warn(f"{message}: {report.unrecorded}")
 
 
 def check_versions(
-    repository: Repository, versions: list[Version], stop: StopRequest, progress: Progress, *, threads: int
+    repository: Repository,
+    versions: list[Version],
+    stop: StopRequest,
+    progress: Progress,
+    *,
+    threads: int,
+    record: bool = True,
 ) -> CheckReport:
-    """Read everything that these versions need, as a restore would, and write it nowhere."""
+    """Read everything that these versions need, as a restore would, and write it nowhere; record damage."""
     report = CheckReport()
     for version in versions:
         try:
             result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)
+            explain(repository, version, result, stop, publish=record)
         except VersionNotFound as error:
             progress.warn(error.message)
             continue
@@ -210,6 +227,8 @@ def check_versions(
         report.missing = sorted({*report.missing, *result.missing})
         if result.hit:
             report.versions.append(result.hit)
+        report.unrecorded = report.unrecorded or result.unrecorded
+    _warn_unrecorded(report, progress)
     return report
 
 

@@ -6,9 +6,8 @@ Before: operations.check_walk, repository.session. After: operations.check, oper
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from packstore.errors import DeclaredDead, FormatError, StorageError, UnsupportedFormat
 from packstore.format.ledger import (
@@ -47,16 +46,12 @@ def record_findings(repository: Repository, reading: Reading, hits: Hits) -> str
     news = {uid: set(objects) - standing.hits.get(uid, frozenset()) for uid, objects in hits.items()}
     if not (reading.news.ranks or any(news.values())):
         return ""
-    try:
-        with Session(repository, "recording a check") as session:
-            put_scrub(session, new_scrub(repository, reading.news))
-            put_damage(session, repository, places, {uid: objects for uid, objects in news.items() if objects})
-            session.publish([], [])
-    except DeclaredDead:
-        return ""  # it is published, and relies on nothing
-    except (StorageError, UnsupportedFormat, FormatError) as error:
-        return error.message
-    return ""
+
+    def put(session: Session) -> None:
+        put_scrub(session, new_scrub(repository, reading.news))
+        put_damage(session, repository, places, {uid: objects for uid, objects in news.items() if objects})
+
+    return _publish(repository, "recording a check", put)
 
 
 def is_collected(repository: Repository, version: Version) -> bool:
@@ -65,8 +60,16 @@ def is_collected(repository: Repository, version: Version) -> bool:
     return version.uid in forgotten_versions(repository.events())
 
 
-def record_met(repository: Repository, version: Version, stop: StopRequest) -> tuple[DamagedVersion, list[str]]:
-    """Say why a version could not be read in full, and which packs have not arrived.
+class Met(NamedTuple):
+    """Why a version could not be read in full, names of packs that have not arrived, and why that is not recorded."""
+
+    hit: DamagedVersion
+    missing: list[str]
+    unrecorded: str
+
+
+def record_met(repository: Repository, version: Version, stop: StopRequest, *, publish: bool = True) -> Met:
+    """Say why a version could not be read in full.
 
     Reading has noted which records are damaged. It is kept on this machine, and published if that is possible: readers
     need no right to write. They do not read packs whole, so what they met is all that is said.
@@ -74,27 +77,38 @@ def record_met(repository: Repository, version: Version, stop: StopRequest) -> t
     walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
     hit = walker.walk(version)
     repository.index.notes.note_version(version.uid, hit.damaged, hit.lacking)
-    _publish_met(repository, hit)
-    return hit, sorted(walker.missing)
+    return Met(hit, sorted(walker.missing), _publish_met(repository, hit) if publish else "")
 
 
-def _publish_met(repository: Repository, hit: DamagedVersion) -> None:
+def _publish_met(repository: Repository, hit: DamagedVersion) -> str:
     index, uid = repository.index, hit.version.uid
     standing = index.standing()
     news = set(hit.damaged) - standing.hits.get(uid, frozenset())
     if not news:
-        return
+        return ""
     places: dict[PackId, set[int]] = {}
     for lost in news:
         for place in index.locate(Kind(lost.kind), lost.object_id):
             if index.notes.is_noted(place.pack_id, place.offset) and place.offset not in standing.of(place.pack_id):
                 places.setdefault(place.pack_id, set()).add(place.offset)
-    with (
-        suppress(DeclaredDead, StorageError, UnsupportedFormat, FormatError),
-        Session(repository, "a report") as session,
-    ):
-        put_damage(session, repository, places, {uid: news}, whole=False)
-        session.publish([], [])
+    return _publish(
+        repository,
+        "recording damage",
+        lambda session: put_damage(session, repository, places, {uid: news}, whole=False),
+    )
+
+
+def _publish(repository: Repository, purpose: str, put: Callable[[Session], None]) -> str:
+    """Publish what `put` appends; return why not, if that fails."""
+    try:
+        with Session(repository, purpose) as session:
+            put(session)
+            session.publish([], [])
+    except DeclaredDead:
+        return ""  # it is published, and relies on nothing
+    except (StorageError, UnsupportedFormat, FormatError) as error:
+        return error.message
+    return ""
 
 
 def put_damage(

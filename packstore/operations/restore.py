@@ -31,7 +31,8 @@ from packstore.sources.base import Target
 class RestoreResult:
     """What was written and what could not be; sizes in bytes. `bytes_skipped` were written by an earlier attempt.
 
-    `hit` says why ranges are `damaged`, `missing` are packs that have not arrived.
+    Of the `damaged` ranges, `corrupt` are those of which a copy was seen that is not whole. What `explain` says: `hit`
+    is why they are damaged, `missing` are packs that have not arrived, `unrecorded` is why the repository was not told.
     """
 
     bytes_total: int
@@ -41,8 +42,10 @@ class RestoreResult:
     damaged: list[Extent] = field(default_factory=list)
     unreadable: list[Extent] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    corrupt: list[Extent] = field(default_factory=list)
     hit: DamagedVersion | None = None
     missing: list[str] = field(default_factory=list)
+    unrecorded: str = ""
 
     @property
     def bad_ranges(self) -> list[Extent]:
@@ -80,8 +83,8 @@ def restore(
 ) -> RestoreResult:
     """Write a version to a target; return what is wrong with it, if anything.
 
-    With a `journal` an interrupted restore can go on later: with `resume`, which needs one. Damage is recorded, in the
-    repository if that is possible, so that nothing new relies on it.
+    With a `journal` an interrupted restore can go on later: with `resume`, which needs one. Why ranges are damaged is
+    for `explain` to say.
 
     Raises:
         VersionNotFound: it was removed and collected meanwhile.
@@ -93,7 +96,7 @@ def restore(
     result = RestoreResult(version.size, unreadable=[Extent(*pair) for pair in version.unreadable])
     result.damaged, result.reasons = list(finished.damaged), list(finished.reasons)
     result.bytes_skipped = finished.length
-    explained = _Explanation(repository, version, result)
+    result.corrupt = list(finished.damaged)  # the earlier attempt has not noted why
     progress.start(f"restoring {version.volume}", version.size)
     progress.advance(finished.length)
     pieces = _pieces(repository, version, finished.extents, in_order=target.in_order)
@@ -102,7 +105,8 @@ def restore(
         with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
             for piece in read:
                 stop.check()
-                explained.note(piece)
+                if piece.fault and not result.damaged:
+                    _require_wanted(repository, version)
                 _write(target, piece, result)
                 progress.advance(piece.extent.length)
                 if journal:
@@ -113,53 +117,32 @@ def restore(
         raise
     result.damaged = merge_extents(result.damaged)
     target.finish()
-    explained.end(stop)
     progress.finish()
     return result
 
 
-class _Explanation:
-    """Finds out why ranges cannot be had: damage, packs that have not arrived, or a collector."""
+def explain(
+    repository: Repository, version: Version, result: RestoreResult, stop: StopRequest, *, publish: bool = True
+) -> None:
+    """Say in the result why ranges could not be had, and record damage so that nothing new relies on it.
 
-    def __init__(self, repository: Repository, version: Version, result: RestoreResult) -> None:
-        self._repository = repository
-        self._version = version
-        self._result = result
-        self._damaged = list(result.damaged)  # an earlier attempt has not noted why
-        self._looked = False
+    It is noted on this machine, and with `publish` also in the repository, if that is possible.
 
-    def note(self, piece: _Piece) -> None:
-        """Take a piece in.
-
-        Raises:
-            VersionNotFound: the version is gone.
-        """
-        if piece.fault and not piece.absent:
-            self._damaged.append(piece.extent)
-        if piece.fault and not self._looked:
-            self._looked = True
-            self._require_wanted()
-
-    def end(self, stop: StopRequest) -> None:
-        """Say in the result what is wrong, and record it.
-
-        Raises:
-            VersionNotFound: the version is gone.
-        """
-        result = self._result
-        if not result.damaged:
-            return
-        self._require_wanted()
-        hit, result.missing = record_met(self._repository, self._version, stop)
-        unexplained = merge_extents(hit.ranges + self._damaged) != hit.ranges
+    Raises:
+        VersionNotFound: the version was removed and collected meanwhile.
+    """
+    if result.damaged:
+        _require_wanted(repository, version)
+        hit, result.missing, result.unrecorded = record_met(repository, version, stop, publish=publish)
+        unexplained = merge_extents(hit.ranges + result.corrupt) != hit.ranges
         result.hit = replace(hit, ranges=result.damaged, unexplained=unexplained)
 
-    def _require_wanted(self) -> None:
-        if is_collected(self._repository, self._version):
-            name = f"version {self._version.uid.hex()[:8]} of {self._version.volume}"
-            message = f"{name} was removed and collected while it was read"
-            advice = "what was written so far is incomplete; `packstore ls` shows what can be restored instead"
-            raise VersionNotFound(message, advice=advice)
+
+def _require_wanted(repository: Repository, version: Version) -> None:
+    if is_collected(repository, version):
+        name = f"version {version.uid.hex()[:8]} of {version.volume}"
+        advice = "what was written so far is incomplete; `packstore ls` shows what can be restored instead"
+        raise VersionNotFound(f"{name} was removed and collected while it was read", advice=advice)
 
 
 def _begin(version: Version, target: Target, journal: RestoreJournal | None, *, resume: bool) -> Finished:
@@ -238,6 +221,7 @@ def _read(repository: Repository, piece: _Piece) -> _Piece:
 def _write(target: Target, piece: _Piece, result: RestoreResult) -> None:
     if piece.fault:
         result.damaged.append(piece.extent)
+        result.corrupt += [] if piece.absent else [piece.extent]
         if len(result.reasons) < _MAX_REASONS:
             result.reasons.append(piece.fault)
     if piece.data:

@@ -7,6 +7,7 @@ Before: repository.documents. After: repository.repository.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from packstore.codec.keyring import Keyring
 from packstore.codec.slots import Credential, OpenSlot, open_epoch, open_slot
@@ -38,6 +39,10 @@ from packstore.limits import MAX_EPOCHS, MAX_SLOTS
 from packstore.repository.documents import REPOSITORY_NAME, key_name, key_uids, read_doubled
 from packstore.storage.base import Storage
 
+_KEYS: Final = (
+    "copy the files of keys/ that are damaged or missing from another copy of the repository: they are the same there; "
+    "`packstore check --keyless` names the damaged ones"
+)
 AskCredential = Callable[[set[SlotKind]], Credential]
 """Asked for a credential, told which kinds of slot there are; called only for an encrypted repository."""
 
@@ -95,7 +100,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
         return keyring
     slots, epochs = _read_keys(storage)
     if not slots:
-        raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read")
+        raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read", advice=_KEYS)
     slot_document, slot = _open_any(slots, ask({value.header.kind for _, value in slots}), opened, storage)
     keyring = Keyring(file.id, slot.root, encrypted=True)
     _require_mac(opened.document, keyring, REPOSITORY_NAME)
@@ -106,7 +111,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
         if secret is not None:
             keyring.add_epoch(epoch.number, epoch.id, secret, epoch.encryption)
     if not keyring.epochs:
-        raise KeysUnreadable("no epoch of the repository can be opened with this key")
+        raise KeysUnreadable("no epoch of the repository can be opened with this key", advice=_KEYS)
     return keyring
 
 

@@ -197,7 +197,7 @@ def test_damage_that_a_restore_meets(stored: Program, device: Path, tmp_path: Pa
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("command", ["restore", "check"])
+@pytest.mark.parametrize("command", ["restore", "check", "check disk.img"])
 @pytest.mark.parametrize("how", ["read-only", "full"])
 def test_damage_that_cannot_be_recorded(
     stored: Program, device: Path, tmp_path: Path, mounted: Callable[..., Path], command: str, how: str
@@ -217,7 +217,8 @@ def test_damage_that_cannot_be_recorded(
         done = program("restore", "disk.img", tmp_path / "out", "--json").expect(40)
         assert [extent["length"] for extent in done.json["damaged_ranges"]] == [BLOCK]
     else:
-        done = program("check").expect(40)
+        done = program("--json", *command.split()).expect(40)
+        assert done.json["not_recorded"]
         assert "cannot be recorded in the repository, only on this machine" in done.err
         assert ("No space left" if how == "full" else "Read-only") in done.err
     assert tree_of(program.repo) == before
