@@ -1,14 +1,14 @@
 """Versions, and what was said about versions, that only another copy of the repository still knows of.
 
 A lost file of `meta/` takes versions along without a trace. They come back with all that they need: what is not proven
-to be here is copied. Nothing is taken away: no event that removes a version comes along, nor one that would have it
-removed, and what was removed or collected here stays so.
+to be here is copied. Nothing is taken away: no event comes along that removes a version, or a protection or a tag that
+is here; and what was removed or collected here stays so.
 Before: operations.repair_packs, operations.findings. After: operations.repair.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from packstore.errors import DamageError
 from packstore.format.ledger import LostObject
@@ -25,8 +25,6 @@ from packstore.repository.repository import Repository
 from packstore.repository.session import Session
 from packstore.repository.tree import check_shape, page_blocks, tree_levels
 from packstore.repository.validity import Judge
-
-_TAKES_AWAY: Final = {EventType.REMOVE, EventType.GONE}
 
 
 @dataclass
@@ -90,19 +88,25 @@ def _unwanted(repository: Repository, other: Repository) -> set[Uid]:
 
 def _events(repository: Repository, other: Repository, plan: Returns) -> list[Event]:
     """Return what `other` knows to have been said about versions that are here, or come back."""
-    mine = {event.id: event for event in repository.events()}
-    before = repository.states()
-    versions = [state.version for state in [*before, *plan.versions]]
-    uids, forgotten = {version.uid for version in versions}, forgotten_versions(mine.values())
-    found = [
+    events = repository.events()
+    mine = {event.id for event in events}
+    uids = {state.version.uid for state in [*repository.states(), *plan.versions]}
+    forgotten = forgotten_versions(events)
+    return [
         event
         for event in other.events()
-        if event.id not in mine and event.type not in _TAKES_AWAY and uids & set(event.versions)
+        if event.id not in mine
+        and not uids.isdisjoint(event.versions)
+        and forgotten.isdisjoint(event.versions)
+        and not _takes_away(event, mine)
     ]
-    found = [event for event in found if not forgotten & set(event.versions)]
-    removed = {state.version.uid for state in before if state.removed}
-    lost = {state.version.uid for state in fold(versions, [*mine.values(), *found]) if state.removed} - removed
-    return [event for event in found if not lost & set(event.versions)]
+
+
+def _takes_away(event: Event, mine: set[Uid]) -> bool:
+    """Say whether an event would remove something that is here; one that takes back what is lost as well does not."""
+    if event.type in {EventType.UNPROTECT, EventType.UNTAG}:
+        return not event.cancels or not mine.isdisjoint(event.cancels)
+    return event.type in {EventType.REMOVE, EventType.GONE}
 
 
 class _Needs:

@@ -20,16 +20,17 @@ class Absence:
     def __init__(
         self, repository: Repository, *, any_damage: bool, listed: Container[tuple[PackType, PackId]] = ()
     ) -> None:
-        """`any_damage`: objects that nothing speaks of may have been in packs that are damaged; `listed` are here."""
+        """`any_damage`: objects whose place nobody knows may have been in packs that are damaged; `listed` are here."""
         self._repository = repository
         self._any_damage = any_damage
         self._listed = listed
+        self._hit = {lost for objects in repository.index.standing().hits.values() for lost in objects}
         self._lacking: dict[LostObject, bool] = {}
 
     def is_lacking(self, lost: LostObject) -> bool:
         """Say whether an object that cannot be had may only not have come yet."""
         if lost not in self._lacking:
-            nothing_known = not self._places(lost) and not self._any_damage
+            nothing_known = not self._places(lost) and not self._any_damage and lost not in self._hit
             self._lacking[lost] = bool(self.missing_packs(lost)) or nothing_known
         return self._lacking[lost]
 

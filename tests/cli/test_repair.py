@@ -200,6 +200,28 @@ def test_what_was_removed_here_does_not_come_back(stored: Program, copy: Path) -
     assert len(there.json("ls")["versions"]) == 1
 
 
+def test_what_was_said_comes_back(stored: Program, tmp_path: Path) -> None:
+    """A lost file of `meta/` would take a protection along, and `prune` the version; or a repair take one away."""
+    before = set(stored.repo.glob("meta/*"))
+    stored("protect", "disk.img").expect(0)
+    stored("tag", "disk.img", "golden").expect(0)
+    there = Program(stored.home, Path(shutil.copytree(stored.repo, tmp_path / "copy")), stored.key)
+    for path in set(stored.repo.glob("meta/*")) - before:
+        path.unlink()
+    there("untag", "disk.img", "golden").expect(0)
+    document = stored("repair", "--from", there.repo, "--apply", "--json").expect(0).json
+    assert document["events_to_return"] == 3
+    assert document["versions_to_return"] == []
+    (version,) = stored.json("ls")["versions"]
+    assert version["protected"]
+    assert "golden" not in version["tags"]
+
+    there("unprotect", "disk.img").expect(0)
+    there("rm", "disk.img", "--force").expect(0)
+    assert "nothing to repair" in stored("repair", "--from", there.repo, "--apply").expect(0).out
+    assert stored.json("ls")["versions"] == [version]
+
+
 def test_a_version_that_is_damaged_there_too(stored: Program, device: Path, copy: Path, tmp_path: Path) -> None:
     """One bad block in the other copy would keep all the rest of a version from coming back, or be hidden."""
     flip(copy / stored.only("packs/*/*").relative_to(stored.repo), BLOCK // 2)
