@@ -61,7 +61,15 @@ carry no trailing period; `advice`, where there is one, says what to do next. Th
 docstring is the meaning shown in the table of docs/EXIT_CODES.md, which is generated from here.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_QUOTED: Final = 80
+"""Characters of what somebody has typed that a message repeats."""
+
+
+def quoted(text: str) -> str:
+    """Return what somebody has typed as messages show it: in quotes, and not longer than a line."""
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
 
 
 class PackstoreError(Exception):
@@ -106,7 +114,7 @@ class UnsupportedFormat(RepositoryError):
 
 
 class VersionNotFound(RepositoryError):
-    """No version matches what was asked for."""
+    """No version matches what was asked for, or somebody removed and collected it meanwhile."""
 
     exit_code = 14
 

@@ -340,6 +340,27 @@ def test_removed_versions_and_tags() -> None:
     assert state() == (False, ["added", "given"])
     say("untag", tag, value="given")
     assert state() == (False, [])
+    say("gone", b"%016d" % 2)
+    assert state() == (False, []), "whoever collected it did not know of both undeletes"
+    say("gone", b"%016d" % 2, b"%016d" % 5)
+    assert state() == (True, [])
+    say("protect")
+    assert state() == (False, [])
+
+
+def test_a_collected_version_stays_away(copy: Backups) -> None:
+    """If this fails, a version that gc has collected is the latest again when an old copy brings its record back."""
+    uid = copy.uids[f"disk {len(copy.new)}"]
+    before = {path: path.read_bytes() for path in copy.files("meta/*")}
+    copy.packstore("rm", uid, "--force")
+    copy.packstore("gc")
+    assert any(not path.exists() for path in before), "nothing was collected"
+    for path, content in before.items():
+        path.write_bytes(content)
+    listed = {line.split()[0]: line for line in copy.rescue("ls").stdout.decode().splitlines()}
+    assert "REMOVED" in listed[uid]
+    restored = copy.rescue("restore", "disk", "-")
+    assert (restored.returncode, restored.stdout) == (OK, copy.old)
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.name)

@@ -286,7 +286,9 @@ class Repository:
         about = [event for event in self.events if version["uid"] in event["versions"]]
         cancelled = {(event["type"], id16) for event in about for id16 in event["cancels"]}
         standing = [event for event in about if (CANCELLED_BY.get(event["type"]), event["id"]) not in cancelled]
-        removed = {event["type"] for event in standing} & {"remove", "protect"} == {"remove"}
+        undeletes = {event["id"] for event in about if event["type"] == "undelete"}
+        said = {event["type"] for event in standing if event["type"] != "gone" or undeletes <= {*event["cancels"]}}
+        removed = "protect" not in said and not said.isdisjoint({"remove", "gone"})
         tags = {*version["tags"]} - {event["value"] for event in about if event["type"] == "untag"}
         tags |= {event["value"] for event in standing if event["type"] == "tag"}
         need([type(version[key]) for key in ("size", "counter", "volume")] == [int, int, str], "a malformed version")
@@ -298,8 +300,7 @@ class Repository:
         volume, back, day = (re.findall(r"^([^~@]*)(?:~(\d+)|@(\d{4}-\d\d-\d\d))?$", text) or [("", "", "")])[0]
         found = [v for v in self.versions if v["volume"] == volume and not v["removed"] and v["date"] < day + "A"]
         by_uid = [version for version in self.versions if version["uid"].startswith(text.lower())]
-        if by_uid and (len(text) == len(by_uid[0]["uid"]) or not found):
-            found = by_uid if len(by_uid) == 1 else []
+        found = by_uid if len(by_uid) == 1 and (by_uid[0]["uid"] == text.lower() or not found) else found
         need(len(found) > int(back or 0), f"{text}: no such version, or several: `ls` shows all", 14)
         return found[-1 - int(back or 0)]
 
@@ -309,8 +310,7 @@ class Repository:
         length, data, ids, problem = min(span, version["size"] - index * span), b"", b"", ""
         try:
             if object_id != NO_ID and level < 0:
-                data = self.fetch(BLOCK, object_id)
-                need(len(data) == length, "a block of the wrong length")
+                need(len(data := self.fetch(BLOCK, object_id)) == length, "a block of the wrong length")
             elif object_id != NO_ID:
                 page = decode(self.fetch(PAGE, object_id))
                 need(page["level"] == level and len(page["ids"]) == -(-length * FANOUT // span) * 64, "not its page")

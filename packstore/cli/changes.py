@@ -1,6 +1,6 @@
 """What became of versions, as the commands that say something about them report it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from packstore.cli.opening import open_repository
@@ -30,6 +30,22 @@ def report_change(
     if warning := note(change):
         output.warn(warning)
     output.result(document, [f"{name_of(change.before)} {text(change)}"])
+
+
+def report_tags(
+    settings: Settings,
+    work: Callable[[Repository, str, Sequence[str]], Change],
+    version: str,
+    tags: Sequence[str],
+    words: tuple[str, str],
+) -> None:
+    """Do `work` and report it in the first of `words`, with the tags it changed; in the second if it changed none."""
+
+    def text(change: Change) -> str:
+        changed = [event.value or "" for event in change.events]
+        return words[not changed].format(", ".join(changed or tags))
+
+    report_change(settings, lambda repository: work(repository, version, tags), text)
 
 
 def warn_kept(output: Output, removal: Removal) -> None:

@@ -1,11 +1,11 @@
 """What `packstore check` says, to people and to programs, and which exit code it ends with."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from packstore.blocks import Extent
 from packstore.cli.output import Output, counted, size
-from packstore.cli.versions import iso_date
+from packstore.cli.versions import iso_date, local_time
 from packstore.errors import DamageError, IncompleteHere, SourceDiffers, SourceReadFailed
 from packstore.format.version import Version
 from packstore.operations.check import CheckReport
@@ -13,14 +13,14 @@ from packstore.operations.check_walk import DamagedVersion
 from packstore.operations.compare import Comparison
 from packstore.operations.coverage import Coverage
 from packstore.operations.scrub_plan import Amount
-from packstore.repository.history import VersionState
+from packstore.repository.history import VersionState, moment_of
 from packstore.repository.validity import Validity
 
 _SHOWN = 50
 _RUNS_SHOWN = 10
 _MENDING = "delete nothing: restore brings back the rest, and a backup of an intact source mends what is lost"
 _REPAIRING = "; `packstore repair` shows what can be saved"
-_ARRIVING = "if a copy is still under way, let it finish; else `packstore repair --from` fetches them from another copy"
+ARRIVING = "if a copy is still under way, let it finish; else `packstore repair --from` fetches them from another copy"
 
 
 def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless: bool) -> None:
@@ -49,6 +49,7 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
         ],
         "missing": report.missing,
         "versions": [_hit(hit) for hit in report.versions],
+        "not_recorded": report.unrecorded or None,
     }
     output.result(document, _text(report, keyless=keyless))
     if report.damaged:
@@ -56,7 +57,7 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
     if not report.clean:
         count = counted(len(report.versions), "version")
         message = f"{count} cannot be restored in full for want of {counted(len(report.missing), 'pack')} not here"
-        raise IncompleteHere(f"{message}; nothing is damaged", advice=_ARRIVING)
+        raise IncompleteHere(f"{message}; nothing is damaged", advice=ARRIVING)
 
 
 def _hit(hit: DamagedVersion) -> dict[str, Any]:
@@ -191,14 +192,14 @@ def report_coverage(
 
 def _coverage_text(found: Coverage, share: float, bad: list[tuple[VersionState, Validity]]) -> list[str]:
     lines = [f"{share:.1f} % of {size(found.bytes_total)} in {counted(found.packs, 'pack')} were read by checks"]
-    lines += [f"the part that was read longest ago: {_date(found.oldest_read_ms)}"] if found.oldest_read_ms else []
+    lines += [f"the part that was read longest ago: {_local(found.oldest_read_ms)}"] if found.oldest_read_ms else []
     if found.never_read:
         unread = counted(len(found.never_read), "pack")
-        lines.append(f"{unread} never read, the oldest written {_date(found.oldest_unread_ms)}")
+        lines.append(f"{unread} never read, the oldest written {_local(found.oldest_unread_ms)}")
     for run in found.runs[:_RUNS_SHOWN]:
         since = 100.0 * run.bytes_since / found.bytes_total if found.bytes_total else 100.0
-        cut = "" if run.complete else " (cut short)"
-        lines.append(f"run {run.run} of {_date(run.date_ms or None) or 'some day'}{cut}: {since:.1f} % since then")
+        cut = "" if run.complete else " (cut short, or by --bytes)"
+        lines.append(f"run {run.run} of {_local(run.date_ms or None) or 'some day'}{cut}: {since:.1f} % since then")
     lines += [
         f"{validity.value.upper()} version {state.version.uid.hex()[:8]} of {state.version.volume}"
         for state, validity in bad[:_SHOWN]
@@ -207,9 +208,14 @@ def _coverage_text(found: Coverage, share: float, bad: list[tuple[VersionState, 
 
 
 def _date(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    try:
-        return iso_date(datetime.fromtimestamp(milliseconds / 1000, UTC))
-    except (ValueError, OverflowError, OSError):
-        return None  # a clock that was wrong by ages
+    moment = _moment(milliseconds)
+    return None if moment is None else iso_date(moment)
+
+
+def _local(milliseconds: int | None) -> str | None:
+    moment = _moment(milliseconds)
+    return None if moment is None else local_time(moment)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else moment_of(milliseconds)

@@ -11,8 +11,8 @@ from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import counted, rate, size
 from packstore.cli.times import parse_expiry
+from packstore.cli.tuning import compression_option, threads_option
 from packstore.cli.versions import iso_date
-from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import SourceReadFailed, UsageError
 from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
 from packstore.operations.checkpoints import CheckpointPolicy
@@ -30,16 +30,8 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.argument("volume", required=False)
 @click.option("--from", "base", metavar="VERSION", help="Compare with this version instead of the volume's latest.")
 @click.option("--paranoid", is_flag=True, help="Hash every block; do not trust fingerprints.")
-@click.option(
-    "--compression",
-    default=DEFAULT_COMPRESSION,
-    show_default=True,
-    metavar="C",
-    help="none, or zstd:LEVEL from 1 to 22.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@compression_option
+@threads_option
 @click.option("--immutable", is_flag=True, help="You know that SOURCE does not change any more: it is a snapshot.")
 @click.option("--checkpoint-every", callback=parse_size, hidden=True, help="Bytes newly stored between checkpoints.")
 @click.option(

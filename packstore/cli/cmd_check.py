@@ -10,6 +10,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_storage, index_root, open_repository
 from packstore.cli.options import Settings, common_options, parse_duration, parse_size, pass_settings
 from packstore.cli.output import Output
+from packstore.cli.tuning import threads_option
 from packstore.errors import UsageError
 from packstore.index.objectindex import ObjectIndex
 from packstore.operations.check import KEYLESS, CheckReport, check_repository, check_stored_bytes, check_versions
@@ -50,9 +51,7 @@ class _Asked:
 @click.option("--status", is_flag=True, help="Read nothing; show what was checked so far, and when.")
 @click.option("--keyless", is_flag=True, help="Verify checksums only; needs no passphrase.")
 @click.option("--no-record", is_flag=True, help="Do not write to the repository what was read and found.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@threads_option
 @common_options
 @pass_settings
 def command(
@@ -151,7 +150,7 @@ def _with_keys(settings: Settings, output: Output, progress: LiveProgress, asked
     with open_repository(settings, output) as repository, settings.stoppable(_STOPPED) as stop:
         if asked.versions:
             found = [repository.find(version).version for version in asked.versions]
-            return check_versions(repository, found, stop, progress, threads=asked.threads)
+            return check_versions(repository, found, stop, progress, threads=asked.threads, record=asked.record)
         return check_repository(
             repository, stop, progress, threads=asked.threads, amount=asked.amount, record=asked.record
         )

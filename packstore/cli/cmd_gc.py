@@ -9,6 +9,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_duration, pass_settings
 from packstore.cli.output import counted, size
+from packstore.cli.tuning import threads_option
 from packstore.errors import UsageError
 from packstore.operations.gc import GcOptions, GcReport, collect, preview
 from packstore.operations.gc_plan import DEFAULT_THRESHOLD
@@ -31,9 +32,7 @@ _STOPPED = "run it again: it goes on where it was"
     "--max-duration", callback=parse_duration, metavar="T", help="Stop after 30m, 2h, …; the next run goes on."
 )
 @click.option("--beside", is_flag=True, help="Run although another collection does: safe, and work done twice.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@threads_option
 @common_options
 @pass_settings
 def command(

@@ -24,4 +24,6 @@ def command(settings: Settings, version: str, reason: str | None) -> None:
 
 
 def _text(change: Change) -> str:
-    return "is protected now" if change.events else "was protected already"
+    if change.before.protected:
+        return "was protected already" + ("; the reason is added" if change.events else "")
+    return "is protected now"

@@ -6,15 +6,17 @@ from typing import Any
 import click
 
 from packstore.blocks import Extent
+from packstore.cli.check_report import ARRIVING
 from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository, state_directory
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, size
-from packstore.errors import DamageError, TargetBusy, UsageError
+from packstore.cli.tuning import threads_option
+from packstore.errors import DamageError, IncompleteHere, TargetBusy, UsageError
 from packstore.format.version import Version
 from packstore.operations.journal import RestoreJournal
 from packstore.operations.pipeline import default_threads
-from packstore.operations.restore import RestoreResult, restore
+from packstore.operations.restore import RestoreResult, explain, restore
 from packstore.sources.open import open_output, open_target
 
 _SHOWN_RANGES = 100
@@ -28,9 +30,7 @@ _STOPPED_STREAM = "what was written is incomplete: restore it again"
 @click.option("--force", is_flag=True, help="Overwrite an existing file or a block device.")
 @click.option("--resume", is_flag=True, help="Go on with a restore to TARGET that was interrupted.")
 @click.option("--no-sparse", is_flag=True, help="Write zeros where the version has holes.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@threads_option
 @common_options
 @pass_settings
 def command(
@@ -45,7 +45,7 @@ def command(
     """Write VERSION to TARGET: a new file, a block device (with --force), or - for standard output.
 
     Every block is verified. Where the repository is damaged the restore goes on, writes zeros, lists the byte
-    ranges, and ends with exit code 40.
+    ranges, and ends with exit code 40; with 44 if nothing is damaged and packs of the version have only not arrived.
 
     How far a restore has come is noted in TARGET.packstore-resume, or, for a device, below $XDG_STATE_HOME. After
     Ctrl-C, a crash or a power cut the same command with --resume goes on there.
@@ -82,6 +82,7 @@ def command(
                 journal=journal,
                 resume=resume,
             )
+            explain(repository, found, result, stop)
         finally:
             progress.finish()
             opened.close()
@@ -101,6 +102,7 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
         "bad_ranges": _ranges(bad),
         "damaged_ranges": _ranges(result.damaged),
         "unreadable_ranges": _ranges(result.unreadable),
+        "packs_not_arrived": result.missing,
     }
     name = f"version {version.uid.hex()[:8]} of {version.volume}"
     text = f"restored {name} to {target}: {size(result.bytes_total)}, {size(result.bytes_data)} of it data"
@@ -116,6 +118,9 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
             output.warn(reason)
         lost = size(sum(extent.length for extent in bad))
         message = f"{name} was restored to {target} but for {lost} in {counted(len(bad), 'range')}, zeros there"
+        if result.hit and not result.hit.is_damaged and not result.unreadable:
+            where = f": {counted(len(result.missing), 'pack')} of it not here" if result.missing else ""
+            raise IncompleteHere(f"{message}; nothing is damaged{where}", advice=ARRIVING)
         raise DamageError(message, advice="everything else was verified; `packstore check` says what is damaged")
 
 

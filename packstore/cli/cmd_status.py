@@ -1,6 +1,5 @@
 """`packstore status`."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -8,9 +7,10 @@ import click
 from packstore.cli.opening import open_keys
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import counted, table
-from packstore.cli.versions import iso_date
+from packstore.cli.versions import iso_date, local_time
 from packstore.operations.hold import declare_dead, describe
 from packstore.repository.coordination import INTENT_PREFIX
+from packstore.repository.history import moment_of
 from packstore.repository.notices import Notice, Survey, survey
 from packstore.repository.runtime import Runtime
 
@@ -63,7 +63,7 @@ def _document(notice: Notice) -> dict[str, Any]:
         "purpose": intent.purpose if intent else None,
         "host": intent.host if intent else None,
         "pid": intent.pid if intent else None,
-        "since": iso_date(datetime.fromtimestamp(intent.date_ms / 1000, UTC)) if intent else None,
+        "since": iso_date(moment_of(intent.date_ms)) if intent else None,
         "dead": notice.dead,
         "holds_all": notice.holds_all,
     }
@@ -73,8 +73,13 @@ def _text(found: Survey) -> list[str]:
     lines = ["nobody is writing, holding or collecting garbage"]
     if found.notices:
         rows = [
-            (shown["id"][:8], shown["since"] or "?", "dead" if shown["dead"] else "running", describe(notice))
-            for notice, shown in ((notice, _document(notice)) for notice in found.notices)
+            (
+                notice.name.removeprefix(INTENT_PREFIX)[:8],
+                local_time(moment_of(notice.intent.date_ms)) if notice.intent else "?",
+                "dead" if notice.dead else "running",
+                describe(notice),
+            )
+            for notice in found.notices
         ]
         lines = table(("ID", "SINCE", "STATE", "WHAT"), rows)
     ripe = found.ripe()

@@ -14,8 +14,8 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_storage, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, rate, size
+from packstore.cli.tuning import compression_option, threads_option
 from packstore.cli.versions import iso_date, local_date
-from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.errors import DamageError, UsageError
 from packstore.operations.pipeline import default_threads
 from packstore.operations.sync import SyncReport, plan_sync, sync
@@ -44,16 +44,8 @@ _KEY_FILE = "PACKSTORE_KEY_FILE"
     help="A key file that opens DST_REPO (also PACKSTORE_DST_KEY_FILE).",
 )
 @click.option("--dry-run", is_flag=True, help="Say which versions would be copied, and copy nothing.")
-@click.option(
-    "--compression",
-    default=DEFAULT_COMPRESSION,
-    show_default=True,
-    metavar="C",
-    help="none, or zstd:LEVEL from 1 to 22.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1, 64), metavar="N", help="Worker threads; the number of processors by default."
-)
+@compression_option
+@threads_option
 @common_options
 @pass_settings
 def command(

@@ -2,9 +2,9 @@
 
 import click
 
-from packstore.cli.changes import report_change
+from packstore.cli.changes import report_tags
 from packstore.cli.options import Settings, common_options, pass_settings
-from packstore.operations.marks import Change, remove_tags
+from packstore.operations.marks import remove_tags
 
 
 @click.command()
@@ -20,11 +20,4 @@ def command(settings: Settings, version: str, tags: tuple[str, ...]) -> None:
       packstore -r REPO untag root before-upgrade
       packstore -r REPO untag 3fa94c01 b_daily b_weekly
     """  # noqa: D301
-    report_change(
-        settings, lambda repository: remove_tags(repository, version, tags), lambda change: _text(change, tags)
-    )
-
-
-def _text(change: Change, tags: tuple[str, ...]) -> str:
-    taken = [event.value or "" for event in change.events]
-    return f"is no longer tagged {', '.join(taken)}" if taken else f"was not tagged {', '.join(tags)}"
+    report_tags(settings, remove_tags, version, tags, ("is no longer tagged {}", "was not tagged {}"))

@@ -80,7 +80,9 @@ def from_lines(text: str) -> bytes:
         try:
             found[number] = parse_checked(match[2], size, _context(number))
         except FormatError as error:
-            raise FormatError("export", f"line {number}: {error.reason}", failure=error.failure) from None
+            error.message = f"line {number}: {error.reason}"
+            error.args = (error.message,)
+            raise
     return _joined(found)
 
 

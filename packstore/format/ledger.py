@@ -135,9 +135,7 @@ def decode_scrub(data: bytes) -> Scrub:
     Raises:
         FormatError: it is not one, or needs a feature unknown here.
     """
-    value = decode(data, MAX_LEDGER_BYTES)
-    check_features("scrub", value)
-    found = SCRUB.check(value)
+    found = _open(SCRUB, data)
     rows = _split(SCRUB_RUN, found["runs"])
     _require_ascending("scrub", "runs", [row[0] for row in rows])
     runs = {row[0]: ScrubRun(*row[1:]) for row in rows}
@@ -175,9 +173,7 @@ def decode_damage(data: bytes) -> Damage:
     Raises:
         FormatError: it is not one, or needs a feature unknown here.
     """
-    value = decode(data, MAX_LEDGER_BYTES)
-    check_features("damage", value)
-    found = DAMAGE.check(value)
+    found = _open(DAMAGE, data)
     packs = _slices("packs", found["packs"], PACK_ID_BYTES)
     places = [Place(PackId(pack_id), offset) for pack_id, offset in _split(DAMAGE_PLACE, found["places"])]
     objects = [LostObject(kind, ObjectId(object_id)) for kind, object_id in _split(DAMAGE_OBJECT, found["objects"])]
@@ -196,6 +192,12 @@ def _hit(row: object, object_count: int) -> tuple[Uid, list[int]]:
     if len(uid) != UID_BYTES or any(number >= object_count for number in found):
         raise FormatError("damage", "a hit names no version, or an object that is not there")
     return Uid(uid), found
+
+
+def _open(schema: MapSchema, data: bytes) -> dict[str, Any]:
+    value = decode(data, MAX_LEDGER_BYTES)
+    check_features(schema.name, value)
+    return schema.check(value)
 
 
 def _join(layout: Layout, rows: Iterable[tuple[Any, ...]]) -> bytes:

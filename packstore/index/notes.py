@@ -22,13 +22,16 @@ NOTES: Final = {
     "runs": False,  # method, number of a run -> when it ended, bytes of packs there were, runs in its round
     "verdicts": False,  # pack id, offset -> counter of the latest record about the pack, is it bad here
     "lacking": False,  # uid -> kinds and ids of objects that the version needs and that are not here
+    "hits": False,  # uid -> kinds and ids of objects that the version needs and that were found damaged
 }
 _OFFSET: Final = struct.Struct(">I")
 _RANK: Final = struct.Struct(">Q")
 _RUN: Final = struct.Struct(">QQI")
 _VERDICT: Final = struct.Struct(">Q?")
-_LACKING_KEPT: Final = 4096
-"""Of the objects that a version lacks; enough to see that it still does, small enough to keep for each version."""
+_OBJECTS_KEPT: Final = 4096
+"""Of the objects that a version lacks or has lost: enough to see that it still does, small enough for each version."""
+
+ObjectsOf = Mapping[Uid, Sequence[LostObject]]
 
 
 class LocalNotes:
@@ -141,8 +144,15 @@ class LocalNotes:
 
     def lacking(self) -> dict[Uid, list[LostObject]]:
         """Return, for each version that was found incomplete, objects that were not here."""
+        return self._objects("lacking")
+
+    def hits(self) -> dict[Uid, list[LostObject]]:
+        """Return, for each version that was found damaged here, objects of which no copy was whole."""
+        return self._objects("hits")
+
+    def _objects(self, table: str) -> dict[Uid, list[LostObject]]:
         with self._environment.reading() as transaction:
-            rows = list(transaction.cursor(self._table["lacking"]))
+            rows = list(transaction.cursor(self._table[table]))
         return {
             Uid(uid): [
                 LostObject(*DAMAGE_OBJECT.unpack(value[at : at + DAMAGE_OBJECT.size]))
@@ -151,13 +161,30 @@ class LocalNotes:
             for uid, value in rows
         }
 
-    def note_lacking(self, versions: Mapping[Uid, Sequence[LostObject]]) -> None:
+    def note_lacking(self, versions: ObjectsOf) -> None:
         """Remember what these versions lack, and of the others that they lack nothing."""
+        self._environment.write(lambda transaction: self._replace(transaction, "lacking", versions))
+
+    def note_hits(self, versions: ObjectsOf) -> None:
+        """Remember what these versions have lost, and of the others that they have lost nothing."""
+        self._environment.write(lambda transaction: self._replace(transaction, "hits", versions))
+
+    def note_version(self, uid: Uid, hits: Sequence[LostObject], lacking: Sequence[LostObject]) -> None:
+        """Remember what one version has lost and what it lacks; nothing is said of the others."""
 
         def work(transaction: Transaction) -> None:
-            transaction.drop(self._table["lacking"], delete=False)
-            for uid, objects in versions.items():
-                value = b"".join(DAMAGE_OBJECT.pack(*lost) for lost in objects[:_LACKING_KEPT])
-                transaction.put(uid, value, db=self._table["lacking"])
+            for table, objects in (("hits", hits), ("lacking", lacking)):
+                transaction.delete(uid, db=self._table[table])
+                self._put(transaction, table, uid, objects)
 
         self._environment.write(work)
+
+    def _replace(self, transaction: Transaction, table: str, versions: ObjectsOf) -> None:
+        transaction.drop(self._table[table], delete=False)
+        for uid, objects in versions.items():
+            self._put(transaction, table, uid, objects)
+
+    def _put(self, transaction: Transaction, table: str, uid: Uid, objects: Sequence[LostObject]) -> None:
+        if objects:
+            value = b"".join(DAMAGE_OBJECT.pack(*lost) for lost in objects[:_OBJECTS_KEPT])
+            transaction.put(uid, value, db=self._table[table])

@@ -4,9 +4,9 @@ What is found is recorded in the repository: which packs were read, where damage
 Before: operations.scrub, operations.check_walk, operations.findings. After: the command line.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from packstore.errors import Interrupted
+from packstore.errors import Interrupted, VersionNotFound
 from packstore.format.pack import PackType
 from packstore.format.version import Version
 from packstore.ids import Uid
@@ -15,12 +15,12 @@ from packstore.operations.check_documents import check_documents
 from packstore.operations.check_packs import Damage, PackChecker, PackReport
 from packstore.operations.check_walk import DamagedVersion, Walker
 from packstore.operations.findings import record_findings
-from packstore.operations.restore import restore
+from packstore.operations.restore import explain, restore
 from packstore.operations.scrub import Packs, Reading, Scrubber, all_packs
 from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
 from packstore.progress import NullProgress, Progress, StopRequest
-from packstore.repository.damages import known_damage, known_entries
+from packstore.repository.damages import known_entries
 from packstore.repository.documents import require_reachable
 from packstore.repository.history import forgotten_versions
 from packstore.repository.repository import Repository
@@ -33,7 +33,10 @@ KEYLESS = "k"
 
 @dataclass
 class CheckReport:
-    """What a check read and what it found; `missing` are names of packs that versions need and that are not here."""
+    """What a check read and what it found; `missing` are names of packs that versions need and that are not here.
+
+    `unrecorded` is why the repository could not be told of it.
+    """
 
     packs_total: int = 0
     packs_checked: int = 0
@@ -45,6 +48,7 @@ class CheckReport:
     damage: list[Damage] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     versions: list[DamagedVersion] = field(default_factory=list)
+    unrecorded: str = ""
 
     @property
     def clean(self) -> bool:
@@ -171,7 +175,8 @@ def _walk(
     wanted = {version.uid for version in versions}
     report.missing = sorted(name for name, needing in walker.missing.items() if needing & wanted)
     report.versions_checked = len(versions)
-    repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions if hit.lacking})
+    repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions})
+    repository.index.notes.note_hits({hit.version.uid: hit.damaged for hit in report.versions})
 
 
 def _removed(repository: Repository) -> set[Uid]:
@@ -188,25 +193,42 @@ def _record(repository: Repository, reading: Reading, report: CheckReport, progr
     if not record:
         return
     hits = {hit.version.uid: hit.damaged for hit in report.versions if hit.damaged}
-    if fault := record_findings(repository, reading, hits):
-        progress.warn(f"what was found cannot be recorded in the repository, only on this machine: {fault}")
+    report.unrecorded = record_findings(repository, reading, hits)
+    _warn_unrecorded(report, progress)
+
+
+def _warn_unrecorded(report: CheckReport, progress: Progress) -> None:
+    if report.unrecorded:
+        message = "what was found cannot be recorded in the repository, only on this machine"
+        progress.warn(f"{message}: {report.unrecorded}")
 
 
 def check_versions(
-    repository: Repository, versions: list[Version], stop: StopRequest, progress: Progress, *, threads: int
+    repository: Repository,
+    versions: list[Version],
+    stop: StopRequest,
+    progress: Progress,
+    *,
+    threads: int,
+    record: bool = True,
 ) -> CheckReport:
-    """Read everything that these versions need, as a restore would, and write it nowhere."""
+    """Read everything that these versions need, as a restore would, and write it nowhere; record damage."""
     report = CheckReport()
     for version in versions:
-        result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)
+        try:
+            result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)
+            explain(repository, version, result, stop, publish=record)
+        except VersionNotFound as error:
+            progress.warn(error.message)
+            continue
         report.versions_checked += 1
         report.bytes_checked += result.bytes_data
         report.bytes_total += result.bytes_total
-        if result.damaged:
-            # Reading has noted which copies are damaged; what is lost besides lies on bad sectors.
-            walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
-            report.versions.append(replace(walker.walk(version), ranges=result.damaged))
-            report.missing = sorted({*report.missing, *walker.missing})
+        report.missing = sorted({*report.missing, *result.missing})
+        if result.hit:
+            report.versions.append(result.hit)
+        report.unrecorded = report.unrecorded or result.unrecorded
+    _warn_unrecorded(report, progress)
     return report
 
 

@@ -19,8 +19,8 @@ from packstore.ids import HOLE, ObjectId, PackId
 from packstore.index.tables import Location
 from packstore.operations.check_packs import PackReport
 from packstore.operations.scrub import Packs, Reading
-from packstore.packs.names import pack_name
 from packstore.progress import StopRequest
+from packstore.repository.absence import Absence
 from packstore.repository.repository import Repository
 from packstore.repository.tree import check_shape, page_blocks, tree_levels
 
@@ -29,18 +29,20 @@ from packstore.repository.tree import check_shape, page_blocks, tree_levels
 class DamagedVersion:
     """A version, the byte ranges of it that cannot be restored, and why.
 
-    `damaged` are objects with a copy that is not whole, `lacking` those whose packs are not here.
+    `damaged` are objects with a copy that is not whole, `lacking` those whose packs are not here; `unexplained`:
+    reading met more damage than these are the reason for.
     """
 
     version: Version
     ranges: list[Extent]
     damaged: list[LostObject] = field(default_factory=list)
     lacking: list[LostObject] = field(default_factory=list)
+    unexplained: bool = False
 
     @property
     def is_damaged(self) -> bool:
         """Whether more is wrong than that files have not come."""
-        return bool(self.damaged) or not self.lacking
+        return bool(self.damaged) or self.unexplained
 
 
 class _Lost(NamedTuple):
@@ -64,13 +66,11 @@ class Walker:
     ) -> None:
         """`any_damage`: objects that nothing speaks of may have been in packs that are damaged."""
         self._repository = repository
-        self._packs = packs
         self._reports: Mapping[PackId, PackReport] = reading.reports if reading else {}
         self._read: Container[PackId] = reading.bad if reading else ()
         self._stop = stop
-        self._any_damage = any_damage
+        self._absence = Absence(repository, any_damage=any_damage, listed=packs)
         self._known: dict[tuple[ObjectId, int, int], list[_Lost]] = {}
-        self._lacking: dict[LostObject, bool] = {}
         self.missing: dict[str, set[bytes]] = {}
         """Names of packs that are not here, each with the uids of the versions that need it."""
 
@@ -82,9 +82,9 @@ class Walker:
         damaged: set[LostObject] = set()
         lacking: set[LostObject] = set()
         for each in found:
-            (lacking if self._is_lacking(each.lost) else damaged).add(each.lost)
+            (lacking if self._absence.is_lacking(each.lost) else damaged).add(each.lost)
         for lost in lacking:
-            for name in self._missing_packs(lost):
+            for name in self._absence.missing_packs(lost):
                 self.missing.setdefault(name, set()).add(version.uid)
         return DamagedVersion(version, ranges, sorted(damaged), sorted(lacking))
 
@@ -120,7 +120,7 @@ class Walker:
 
     def _is_good(self, object_id: ObjectId) -> bool:
         places = self._repository.index.locate(Kind.BLOCK, object_id)
-        return any(self._exists(place) and self._is_whole(place, object_id) for place in places)
+        return any(self._absence.is_here(place) and self._is_whole(place, object_id) for place in places)
 
     def _is_whole(self, place: Location, object_id: ObjectId) -> bool:
         report = self._reports.get(place.pack_id)
@@ -129,24 +129,3 @@ class Walker:
             return found is not None and (found.kind, found.object_id) == (Kind.BLOCK, object_id)
         # What was said of a pack that was read just now is void.
         return place.pack_id in self._read or not self._repository.index.is_damaged(place)
-
-    def _exists(self, place: Location) -> bool:
-        """Say whether a pack was listed, or has come since."""
-        key = (place.pack_type, place.pack_id)
-        return key in self._packs or self._repository.storage.exists(pack_name(*key))
-
-    def _is_lacking(self, lost: LostObject) -> bool:
-        """Say whether an object that cannot be had may only not have come yet."""
-        if lost not in self._lacking:
-            places = self._repository.index.locate(Kind(lost.kind), lost.object_id)
-            self._lacking[lost] = bool(self._missing_packs(lost)) or (not places and not self._any_damage)
-        return self._lacking[lost]
-
-    def _missing_packs(self, lost: LostObject) -> list[str]:
-        standing = self._repository.index.standing()
-        return [
-            pack_name(place.pack_type, place.pack_id)
-            for place in self._repository.index.locate(Kind(lost.kind), lost.object_id)
-            # What was moved aside after damage will not come.
-            if not self._exists(place) and 0 not in standing.of(place.pack_id)
-        ]

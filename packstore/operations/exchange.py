@@ -16,6 +16,7 @@ from packstore.errors import (
     RepositoryError,
     UnsupportedFormat,
     UsageError,
+    VersionCondemned,
 )
 from packstore.format.page import decode_page
 from packstore.format.record import Kind
@@ -135,7 +136,8 @@ def import_version(repository: Repository, exported: Exported, stop: StopRequest
 
     Raises:
         ObjectMissing: the repository has not all that the version needs; nothing was published.
-        RepositoryError: it is about to be collected, or its uid is that of another version.
+        VersionCondemned: it is about to be collected.
+        RepositoryError: its uid is that of another version, or it is another repository's and its objects are not here.
         DeclaredDead: somebody took this process for dead; the version was removed again.
         Interrupted: nothing was published.
     """
@@ -148,7 +150,7 @@ def import_version(repository: Repository, exported: Exported, stop: StopRequest
             return Outcome.PRESENT
         if version.uid in session.intent.condemned_versions:
             message = f"version {version.uid.hex()[:8]} is about to be collected as garbage"
-            raise RepositoryError(message, advice="run it again when gc is done: it says whether its objects are left")
+            raise VersionCondemned(message, advice="run it again when gc is done: it says whether its objects are left")
         _Proof(repository, session, stop).prove(exported)
         events = _undeletes(repository, version.uid) + state_events(repository, version, now, exported.state)
         if now is not None:
@@ -185,6 +187,7 @@ class _Proof:
 
         Raises:
             ObjectMissing: something is not there.
+            RepositoryError: it is not, and cannot be: the version is another repository's.
         """
         version = exported.state.version
         count = -(-version.size // version.block_size)
@@ -192,10 +195,11 @@ class _Proof:
         pages, blocks = self._missing[Kind.PAGE], self._missing[Kind.BLOCK]
         if not pages and not blocks:
             return
-        advice = "what gc has collected comes back only from a copy of the repository, or from the device"
         if exported.repository_id != self._repository.file.id:
-            advice = "it was exported from another repository; `packstore sync` copies versions between repositories"
-        lost = [f"{number} {name}" for number, name in ((pages, "pages"), (blocks, "blocks")) if number]
+            message = f"version {version.uid.hex()[:8]} is another repository's, and what it needs is not in this one"
+            raise RepositoryError(message, advice="`packstore sync` copies versions between repositories")
+        advice = "what gc has collected comes back only from a copy of the repository, or from the device"
+        lost = [f"{n} {name}{'s' * (n > 1)}" for n, name in ((pages, "page"), (blocks, "block")) if n]
         message = f"version {version.uid.hex()[:8]} needs {' and '.join(lost)} that are not in this repository"
         raise ObjectMissing(message, advice=advice)
 

@@ -1,13 +1,13 @@
-"""Record in the repository what a check has found: scrub and damage records. FORMAT.md section 10.1.
+"""Record in the repository what a check has found, or a reader met: scrub and damage records. FORMAT.md section 10.1.
 
 Only news: a check that finds the same damage again says nothing about it. Where the repository cannot be
 written, this machine's notes keep it.
-Before: operations.scrub, repository.session. After: operations.check, operations.repair.
+Before: operations.check_walk, repository.session. After: operations.check, operations.repair, operations.restore.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from packstore.errors import DeclaredDead, FormatError, StorageError, UnsupportedFormat
 from packstore.format.ledger import (
@@ -19,9 +19,14 @@ from packstore.format.ledger import (
     encode_damage,
 )
 from packstore.format.record import Kind
+from packstore.format.version import Version
 from packstore.ids import PackId, Uid
 from packstore.limits import KIB, MAX_LEDGER_BYTES, PACK_ID_BYTES
+from packstore.operations.check_walk import DamagedVersion, Walker
 from packstore.operations.scrub import Reading
+from packstore.progress import NullProgress, StopRequest
+from packstore.repository.damages import known_damage
+from packstore.repository.history import forgotten_versions
 from packstore.repository.repository import Repository
 from packstore.repository.scrubs import new_scrub, put_scrub
 from packstore.repository.session import Session
@@ -41,10 +46,63 @@ def record_findings(repository: Repository, reading: Reading, hits: Hits) -> str
     news = {uid: set(objects) - standing.hits.get(uid, frozenset()) for uid, objects in hits.items()}
     if not (reading.news.ranks or any(news.values())):
         return ""
+
+    def put(session: Session) -> None:
+        put_scrub(session, new_scrub(repository, reading.news))
+        put_damage(session, repository, places, {uid: objects for uid, objects in news.items() if objects})
+
+    return _publish(repository, "recording a check", put)
+
+
+def is_collected(repository: Repository, version: Version) -> bool:
+    """Say whether somebody has collected a version meanwhile: collectors say so before the first pack is deleted."""
+    repository.refresh(NullProgress())
+    return version.uid in forgotten_versions(repository.events())
+
+
+class Met(NamedTuple):
+    """Why a version could not be read in full, names of packs that have not arrived, and why that is not recorded."""
+
+    hit: DamagedVersion
+    missing: list[str]
+    unrecorded: str
+
+
+def record_met(repository: Repository, version: Version, stop: StopRequest, *, publish: bool = True) -> Met:
+    """Say why a version could not be read in full.
+
+    Reading has noted which records are damaged. It is kept on this machine, and published if that is possible: readers
+    need no right to write. They do not read packs whole, so what they met is all that is said.
+    """
+    walker = Walker(repository, {}, None, stop, any_damage=bool(known_damage(repository)))
+    hit = walker.walk(version)
+    repository.index.notes.note_version(version.uid, hit.damaged, hit.lacking)
+    return Met(hit, sorted(walker.missing), _publish_met(repository, hit) if publish else "")
+
+
+def _publish_met(repository: Repository, hit: DamagedVersion) -> str:
+    index, uid = repository.index, hit.version.uid
+    standing = index.standing()
+    news = set(hit.damaged) - standing.hits.get(uid, frozenset())
+    if not news:
+        return ""
+    places: dict[PackId, set[int]] = {}
+    for lost in news:
+        for place in index.locate(Kind(lost.kind), lost.object_id):
+            if index.notes.is_noted(place.pack_id, place.offset) and place.offset not in standing.of(place.pack_id):
+                places.setdefault(place.pack_id, set()).add(place.offset)
+    return _publish(
+        repository,
+        "recording damage",
+        lambda session: put_damage(session, repository, places, {uid: news}, whole=False),
+    )
+
+
+def _publish(repository: Repository, purpose: str, put: Callable[[Session], None]) -> str:
+    """Publish what `put` appends; return why not, if that fails."""
     try:
-        with Session(repository, "recording a check") as session:
-            put_scrub(session, new_scrub(repository, reading.news))
-            put_damage(session, repository, places, {uid: objects for uid, objects in news.items() if objects})
+        with Session(repository, purpose) as session:
+            put(session)
             session.publish([], [])
     except DeclaredDead:
         return ""  # it is published, and relies on nothing
@@ -53,11 +111,13 @@ def record_findings(repository: Repository, reading: Reading, hits: Hits) -> str
     return ""
 
 
-def put_damage(session: Session, repository: Repository, places: Mapping[PackId, set[int]], hits: Hits) -> None:
-    """Append damage records: what is said of the packs in `places` is all there is to say of them."""
+def put_damage(
+    session: Session, repository: Repository, places: Mapping[PackId, set[int]], hits: Hits, *, whole: bool = True
+) -> None:
+    """Append damage records; if packs were read `whole`, `places` has all there is to say of them."""
     counters = itertools.count(repository.next_counter())
     for packs, rows in _split_places(places):
-        damage = _new(repository, next(counters), packs=packs, places=rows)
+        damage = _new(repository, next(counters), packs=packs if whole else [], places=rows)
         session.put_record(Kind.DAMAGE, encode_damage(damage))
     for objects, numbers in split_hits(hits, _ROWS_BYTES):
         damage = _new(repository, next(counters), objects=objects, hits=numbers)

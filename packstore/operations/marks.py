@@ -7,7 +7,7 @@ Before: operations.events. After: the command line.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from packstore.errors import UsageError, VersionCondemned
+from packstore.errors import UsageError, VersionCondemned, quoted
 from packstore.format.version import Event, EventType
 from packstore.limits import MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES
 from packstore.operations.events import publish_events
@@ -44,7 +44,7 @@ def add_tags(repository: Repository, spec: str, tags: Sequence[str]) -> Change:
     """
     for text in tags:
         if fault := tag_fault(text):
-            raise UsageError(f"{text!r} cannot be a tag: {fault}")
+            raise UsageError(f"{quoted(text)} cannot be a tag: {fault}")
 
     def plan(state: VersionState, _: WriterIntent) -> Events:
         uid = state.version.uid
@@ -81,7 +81,7 @@ def remove_tags(repository: Repository, spec: str, tags: Sequence[str]) -> Chang
 
 
 def protect(repository: Repository, spec: str, reason: str | None) -> Change:
-    """Say that a version must not be removed.
+    """Say that a version must not be removed; a reason that nobody has given yet is added to those there are.
 
     Raises:
         UsageError: the reason is too long, or cannot be printed.
@@ -93,7 +93,8 @@ def protect(repository: Repository, spec: str, reason: str | None) -> Change:
 
     def plan(state: VersionState, intent: WriterIntent) -> Events:
         refuse_condemned([state], intent)
-        if state.protected:
+        given = {event.value for event in standing(repository.events(), state.version.uid, EventType.PROTECT)}
+        if state.protected and (not reason or reason in given):
             return [], []
         event = repository.new_event(EventType.PROTECT, [state.version.uid], value=reason or None)
         return [event], [_taken_back(repository, event, EventType.UNPROTECT, keep_value=False)]

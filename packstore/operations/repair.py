@@ -1,13 +1,13 @@
 """Save what can be saved: twins of small files, good records of damaged packs, what another copy still has.
 
 Nothing is deleted: what is damaged moves into `quarantine/`, and only when everything good in it is good elsewhere.
-Before: operations.repair_packs, operations.repair_documents, repository.session. After: the command line.
+Before: operations.repair_packs, operations.repair_documents, operations.repair_versions. After: the command line.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from packstore.errors import FormatError, NameNotFound, StorageError
+from packstore.errors import NameNotFound, StorageError
 from packstore.format.ledger import LostObject
 from packstore.format.pack import PackType
 from packstore.format.record import Kind
@@ -17,16 +17,17 @@ from packstore.operations.findings import put_damage
 from packstore.operations.repair_documents import DocumentFix, apply_documents, plan_documents
 from packstore.operations.repair_packs import (
     PackFix,
-    copied,
     copy_entry,
-    good_records,
+    copy_object,
     has_good_copy,
     read_pack,
     replace_file,
 )
+from packstore.operations.repair_versions import Returns, bring_back, plan_returns
 from packstore.operations.scrub import all_packs
 from packstore.packs.names import pack_name
 from packstore.progress import NullProgress, Progress, StopRequest
+from packstore.repository.absence import Absence
 from packstore.repository.coordination import other_writers
 from packstore.repository.damages import known_damage, known_entries, lost_objects
 from packstore.repository.documents import move_aside
@@ -39,18 +40,24 @@ PackKey = tuple[PackType, PackId]
 
 @dataclass
 class RepairPlan:
-    """What a repair would do; `fetched` are objects that the other copy has, `lost` those that nobody has."""
+    """What a repair would do; `fetched` are objects that the other copy has, `lost` those that nobody has.
+
+    `absent` are those that may still arrive, with the packs `missing`; `returns` what only the other copy knows of.
+    """
 
     documents: list[DocumentFix] = field(default_factory=list)
     packs: list[PackFix] = field(default_factory=list)
+    returns: Returns = field(default_factory=Returns)
     fetched: list[LostObject] = field(default_factory=list)
+    absent: list[LostObject] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     lost: list[LostObject] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         todo = any(fix.action != "stay" for fix in self.packs) or any(fix.source for fix in self.documents)
-        return not (todo or self.fetched)
+        return not (todo or self.fetched or self.returns)
 
 
 @dataclass
@@ -61,6 +68,7 @@ class RepairResult:
     kept: list[str] = field(default_factory=list)
     records_copied: int = 0
     packs_fetched: int = 0
+    versions_returned: int = 0
     faults: list[Damage] = field(default_factory=list)
 
 
@@ -105,20 +113,34 @@ class Repair:
                 plan.packs.append(PackFix(*key, "fetch", ["is not here"], present=False))
         coming = {fix.pack_id for fix in plan.packs if fix.action in {"fetch", "good"}}
         saved = {LostObject(entry.kind, entry.object_id) for fix in plan.packs for entry in fix.copies}
-        for each in sorted((lost & self._wanted(plan.packs)) - saved):
-            if not self._is_in(each, coming):
-                (plan.fetched if self._is_there(each) else plan.lost).append(each)
+        self._sort(plan, sorted((lost & self._wanted(plan.packs)) - saved), coming)
+        if self._other is not None:
+            plan.returns = plan_returns(repository, self._other, coming, self._stop)
         self._progress.finish()
         return plan
+
+    def _sort(self, plan: RepairPlan, lost: list[LostObject], coming: set[PackId]) -> None:
+        """Say of each lost object whether the other copy has it, whether it may still arrive, or neither."""
+        absence = Absence(self._repository, any_damage=bool(plan.packs or known_damage(self._repository)))
+        for each in lost:
+            if self._is_in(each, coming):
+                continue
+            if self._is_there(each):
+                plan.fetched.append(each)
+            elif absence.is_lacking(each):
+                plan.absent.append(each)
+            else:
+                plan.lost.append(each)
+        plan.missing = sorted({name for each in plan.absent for name in absence.missing_packs(each)})
 
     def _wanted(self, fixes: list[PackFix]) -> set[LostObject]:
         """Return what versions are known to need, and what the damaged packs that are here should have held."""
         index = self._repository.index
-        hits, lacking = index.standing().hits, index.notes.lacking()
+        needed = (index.standing().hits, index.notes.hits(), index.notes.lacking())
         wanted: set[LostObject] = set()
         for state in self._repository.states():
             if not state.removed:
-                wanted.update(hits.get(state.version.uid, ()), lacking.get(state.version.uid, ()))
+                wanted.update(*(objects.get(state.version.uid, ()) for objects in needed))
         for fix in fixes:
             entries = known_entries(self._repository, fix.pack_type, fix.pack_id) if fix.bad else []
             wanted |= {LostObject(entry.kind, entry.object_id) for entry in entries if entry.offset in fix.bad}
@@ -205,11 +227,16 @@ class Repair:
                     result.records_copied += self._salvage(session, fix)
                     places[fix.pack_id] = fix.bad | {0}
             for lost in plan.fetched:
+                assert self._other is not None, "planned without another copy"
                 self._stop.check()
-                result.records_copied += self._copy_object(session, lost)
+                result.records_copied += copy_object(session, self._repository, self._other, lost)
             session.adopt(self._repository.index.orphans())
             put_damage(session, self._repository, places, {})
             session.settle()
+            if self._other is not None and plan.returns:
+                came = bring_back(session, self._repository, self._other, plan.returns, self._stop)
+                result.versions_returned = came.versions
+                result.records_copied += came.objects
             self._move(session, [fix for fix in plan.packs if fix.action == "salvage"], result)
             session.publish([], [])
         self._settle_notes(plan)
@@ -227,17 +254,6 @@ class Repair:
         for entry in fix.copies:
             session.put_copy(copy_entry(self._repository, fix.name, entry))
         return len(fix.copies)
-
-    def _copy_object(self, session: Session, lost: LostObject) -> int:
-        """Copy one object: as it stands there, or encoded anew if it was under a key that only the other copy has."""
-        assert self._other is not None, "planned without another copy"
-        for header, payload, plain in good_records(self._other, lost):
-            try:
-                session.put_copy(copied(self._repository, header, payload))
-            except FormatError:
-                session.put_copy(self._repository.codec.encode(header.kind, header.object_id, plain))
-            return 1
-        return 0
 
     def _move(self, session: Session, fixes: list[PackFix], result: RepairResult) -> None:
         """Move damaged packs aside, now that what is good of them is published elsewhere."""

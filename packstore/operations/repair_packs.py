@@ -20,6 +20,7 @@ from packstore.packs.reader import read_record
 from packstore.progress import Progress, StopRequest
 from packstore.repository.documents import QUARANTINE_PREFIX, move_aside
 from packstore.repository.repository import Repository
+from packstore.repository.session import Session
 from packstore.storage.base import Listed, Storage
 
 _CHUNK = 8 * MIB
@@ -99,6 +100,21 @@ def copied(repository: Repository, header: RecordHeader, payload: Buffer) -> Enc
     """
     repository.codec.decode(header, payload)
     return repository.codec.renew(header, bytes(payload))
+
+
+def copy_object(session: Session, repository: Repository, other: Repository, lost: LostObject) -> int:
+    """Copy an object: as it stands there, or encoded anew if it was under a key that only `other` has; return how many.
+
+    Raises:
+        StorageError: this storage failed.
+    """
+    for header, payload, plain in good_records(other, lost):
+        try:
+            session.put_copy(copied(repository, header, payload))
+        except FormatError:
+            session.put_copy(repository.codec.encode(header.kind, header.object_id, plain))
+        return 1
+    return 0
 
 
 def copy_entry(repository: Repository, name: str, entry: Entry) -> EncodedObject:

@@ -1,22 +1,24 @@
 """Bring a version back: read every block, verified, and write it where it belongs.
 
 Damage does not stop it: the range becomes zeros and is listed. Blocks are read in the order in which they
-lie in the packs, a leaf page at a time, unless the target is a stream.
-Before: repository.tree, repository.objects. After: sources.target.
+lie in the packs, a leaf page at a time, unless the target is a stream. What could not be had is explained and recorded.
+Before: repository.tree, operations.findings. After: sources.target.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packstore.blocks import Extent, Geometry, merge_extents
-from packstore.errors import DamageError, FormatError, Interrupted, StorageError
+from packstore.errors import DamageError, FormatError, Interrupted, ObjectMissing, StorageError, VersionNotFound
 from packstore.format.page import Page
 from packstore.format.record import Kind
 from packstore.format.version import Version
 from packstore.ids import HOLE, ObjectId
 from packstore.limits import PAGE_ENTRIES
+from packstore.operations.check_walk import DamagedVersion
+from packstore.operations.findings import is_collected, record_met
 from packstore.operations.journal import Finished, RestoreJournal
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.progress import Progress, StopRequest
@@ -27,7 +29,11 @@ from packstore.sources.base import Target
 
 @dataclass
 class RestoreResult:
-    """What was written and what could not be; sizes in bytes. `bytes_skipped` were written by an earlier attempt."""
+    """What was written and what could not be; sizes in bytes. `bytes_skipped` were written by an earlier attempt.
+
+    Of the `damaged` ranges, `corrupt` are those of which a copy was seen that is not whole. What `explain` says: `hit`
+    is why they are damaged, `missing` are packs that have not arrived, `unrecorded` is why the repository was not told.
+    """
 
     bytes_total: int
     bytes_data: int = 0
@@ -36,6 +42,10 @@ class RestoreResult:
     damaged: list[Extent] = field(default_factory=list)
     unreadable: list[Extent] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    corrupt: list[Extent] = field(default_factory=list)
+    hit: DamagedVersion | None = None
+    missing: list[str] = field(default_factory=list)
+    unrecorded: str = ""
 
     @property
     def bad_ranges(self) -> list[Extent]:
@@ -45,12 +55,16 @@ class RestoreResult:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A range to write: one block, or zeros; `fault` says why it is zeros and should not be."""
+    """A range to write: one block, or zeros; `fault` says why it is zeros and should not be.
+
+    `absent`: it was nowhere, and nothing of it was damaged.
+    """
 
     extent: Extent
     object_id: ObjectId = HOLE
     data: bytes = b""
     fault: str = ""
+    absent: bool = False
 
 
 _MAX_REASONS = 100
@@ -69,9 +83,11 @@ def restore(
 ) -> RestoreResult:
     """Write a version to a target; return what is wrong with it, if anything.
 
-    With a `journal` an interrupted restore can go on later: with `resume`, which needs one.
+    With a `journal` an interrupted restore can go on later: with `resume`, which needs one. Why ranges are damaged is
+    for `explain` to say.
 
     Raises:
+        VersionNotFound: it was removed and collected meanwhile.
         TargetError: the target cannot be used, and was not touched, or failed while it was written.
         StorageGone: the repository is out of reach.
         Interrupted: the target is incomplete.
@@ -80,6 +96,7 @@ def restore(
     result = RestoreResult(version.size, unreadable=[Extent(*pair) for pair in version.unreadable])
     result.damaged, result.reasons = list(finished.damaged), list(finished.reasons)
     result.bytes_skipped = finished.length
+    result.corrupt = list(finished.damaged)  # the earlier attempt has not noted why
     progress.start(f"restoring {version.volume}", version.size)
     progress.advance(finished.length)
     pieces = _pieces(repository, version, finished.extents, in_order=target.in_order)
@@ -88,6 +105,8 @@ def restore(
         with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
             for piece in read:
                 stop.check()
+                if piece.fault and not result.damaged:
+                    _require_wanted(repository, version)
                 _write(target, piece, result)
                 progress.advance(piece.extent.length)
                 if journal:
@@ -100,6 +119,30 @@ def restore(
     target.finish()
     progress.finish()
     return result
+
+
+def explain(
+    repository: Repository, version: Version, result: RestoreResult, stop: StopRequest, *, publish: bool = True
+) -> None:
+    """Say in the result why ranges could not be had, and record damage so that nothing new relies on it.
+
+    It is noted on this machine, and with `publish` also in the repository, if that is possible.
+
+    Raises:
+        VersionNotFound: the version was removed and collected meanwhile.
+    """
+    if result.damaged:
+        _require_wanted(repository, version)
+        hit, result.missing, result.unrecorded = record_met(repository, version, stop, publish=publish)
+        unexplained = merge_extents(hit.ranges + result.corrupt) != hit.ranges
+        result.hit = replace(hit, ranges=result.damaged, unexplained=unexplained)
+
+
+def _require_wanted(repository: Repository, version: Version) -> None:
+    if is_collected(repository, version):
+        name = f"version {version.uid.hex()[:8]} of {version.volume}"
+        advice = "what was written so far is incomplete; `packstore ls` shows what can be restored instead"
+        raise VersionNotFound(f"{name} was removed and collected while it was read", advice=advice)
 
 
 def _begin(version: Version, target: Target, journal: RestoreJournal | None, *, resume: bool) -> Finished:
@@ -119,7 +162,7 @@ def _pieces(repository: Repository, version: Version, finished: list[Extent], *,
             try:
                 leaf = tree.leaf(number)
             except DamageError as error:
-                yield _Piece(whole, fault=error.message)
+                yield _Piece(whole, fault=error.message, absent=isinstance(error, ObjectMissing))
                 continue
             if leaf is None:
                 yield _Piece(whole)
@@ -171,13 +214,14 @@ def _read(repository: Repository, piece: _Piece) -> _Piece:
         if len(data) != piece.extent.length:
             raise FormatError("block", f"{len(data)} bytes where {piece.extent.length} are due")
     except DamageError as error:
-        return _Piece(piece.extent, piece.object_id, fault=error.message)
+        return _Piece(piece.extent, piece.object_id, fault=error.message, absent=isinstance(error, ObjectMissing))
     return _Piece(piece.extent, piece.object_id, data)
 
 
 def _write(target: Target, piece: _Piece, result: RestoreResult) -> None:
     if piece.fault:
         result.damaged.append(piece.extent)
+        result.corrupt += [] if piece.absent else [piece.extent]
         if len(result.reasons) < _MAX_REASONS:
             result.reasons.append(piece.fault)
     if piece.data:

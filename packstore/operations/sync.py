@@ -2,7 +2,7 @@
 
 Works between any two storages, and between block sizes and epochs: nothing is taken over as bytes. Copying a whole
 repository with its keys is rsync's work (docs/COPIES.md).
-Before: operations.transcribe, repository.session. After: the command line.
+Before: operations.transcribe, operations.findings. After: the command line.
 """
 
 import time
@@ -14,6 +14,7 @@ from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.format.version import Version, encode_event
 from packstore.ids import HOLE, Uid
+from packstore.operations.findings import is_collected, record_met
 from packstore.operations.restate import MAX_COUNTER, state_events
 from packstore.operations.transcribe import Base, Pair, Transcriber
 from packstore.packs.names import list_packs
@@ -114,6 +115,10 @@ def _copy(transcriber: Transcriber, bases: "_Bases", state: VersionState, report
             raise FormatError("version", f"counter {version.counter}", failure="oversize")
         root = transcriber.tree(version, bases.choose(version))
     except DamageError as error:
+        if is_collected(transcriber.source, version):
+            progress.warn(f"version {version.uid.hex()[:8]} of {version.volume} was removed and collected meanwhile")
+            return
+        record_met(transcriber.source, version, transcriber.stop)
         report.refused.append(Refused(state, error.message))
         progress.warn(f"version {version.uid.hex()[:8]} of {version.volume} is not copied: {error.message}")
         return

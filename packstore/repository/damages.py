@@ -32,7 +32,8 @@ def lost_objects(repository: Repository) -> set[LostObject]:
     """Return the objects that are known to have no good copy here, needed by a version or not."""
     index = repository.index
     candidates = {lost for objects in index.standing().hits.values() for lost in objects}
-    candidates |= {lost for objects in index.notes.lacking().values() for lost in objects}
+    for noted in (index.notes.hits(), index.notes.lacking()):
+        candidates |= {lost for objects in noted.values() for lost in objects}
     candidates |= set(_in_damaged_packs(repository))
     judge = Judge(repository.storage, index)
     return {lost for lost in candidates if not judge.is_here(lost)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from packstore.errors import AmbiguousVersion, UsageError, VersionNotFound
+from packstore.errors import AmbiguousVersion, UsageError, VersionNotFound, quoted
 from packstore.format.version import Event, EventType, Version
 from packstore.ids import Uid
 
@@ -34,6 +34,7 @@ class VersionState:
     removed: bool = False
     protected: bool = False
     gone: bool = False
+    removed_at: datetime | None = None
     expires: str | None = None
 
     @property
@@ -85,11 +86,13 @@ def _state(version: Version, events: list[Event]) -> VersionState:
     gone = any(event.type == EventType.GONE and undeletes <= set(event.cancels) for event in events)
     taken = {event.value for event in events if event.type == EventType.UNTAG and event.value}
     given = {event.value for event in _standing(events, EventType.TAG) if event.value}
+    removes = [*_standing(events, EventType.REMOVE), *(event for event in events if event.type == EventType.GONE)]
     expires = [(event.counter, event.id, event.value) for event in events if event.type == EventType.EXPIRE]
     return VersionState(
         version=version,
         tags=set(version.tags) - taken | given,
         removed=(gone or bool(_standing(events, EventType.REMOVE))) and not protected,
+        removed_at=moment_of(min(event.date_ms for event in removes)) if removes else None,
         protected=protected,
         gone=gone and not protected,
         expires=max(expires)[2] if expires else None,
@@ -149,7 +152,7 @@ def find_version(spec: str, states: list[VersionState]) -> VersionState:
         )
     found = of_volume or _only(spec, by_prefix)
     if found is None:
-        raise VersionNotFound(f"no version matches {spec!r}", advice=_advice(spec, states))
+        raise _not_found(spec, states)
     return found
 
 
@@ -173,7 +176,9 @@ def find_removed(spec: str, states: list[VersionState]) -> VersionState:
         raise AmbiguousVersion(f"{spec} is both a volume and the beginning of a uid", advice="give the whole uid")
     found = of_volume[0] if of_volume else _only(spec, by_prefix)
     if found is None:
-        raise VersionNotFound(f"no removed version matches {spec!r}", advice="`packstore ls --removed` shows them")
+        raise VersionNotFound(
+            f"no removed version matches {quoted(spec)}", advice="`packstore ls --removed` shows them"
+        )
     return found
 
 
@@ -231,9 +236,24 @@ def _is_day(text: str) -> bool:
     return True
 
 
+def _not_found(spec: str, states: list[VersionState]) -> VersionNotFound:
+    """Return what to say where no version matches; one that was removed is named."""
+    whole, prefixed = _by_uid(spec, [state for state in states if state.removed])
+    found = whole or (prefixed[0] if len(prefixed) == 1 else None)
+    if found is None:
+        return VersionNotFound(f"no version matches {quoted(spec)}", advice=_advice(spec, states))
+    uid = found.version.uid.hex()[:8]
+    date = f" on {found.removed_at.astimezone():%Y-%m-%d}" if found.removed_at else ""
+    message = f"version {uid} of {found.version.volume} was removed{date}"
+    if found.gone:
+        return VersionNotFound(f"{message}, and is collected", advice="`packstore ls` shows what there is")
+    advice = f"`packstore undelete {uid}` brings it back, unless `packstore gc` has begun with it"
+    return VersionNotFound(message, advice=advice)
+
+
 def _advice(spec: str, states: list[VersionState]) -> str:
     removed = [state for state in states if state.removed]
-    if any(spec in {state.version.uid.hex()[: len(spec)], state.version.volume} for state in removed):
+    if any(spec == state.version.volume for state in removed):
         return f"it is removed: `packstore undelete {spec}` brings it back, unless `packstore gc` has begun with it"
     volumes = sorted({state.version.volume for state in states if not state.removed})
     if not volumes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from packstore.codec.objectcodec import ObjectCodec
-from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageError
+from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageDenied, StorageError
 from packstore.format.record import Kind, RecordHeader
 from packstore.ids import ObjectId, PackId
 from packstore.index.objectindex import ObjectIndex
@@ -122,6 +122,8 @@ class ObjectReader:
                 attempt.fault = f"{error.message} (pack {location.pack_id.hex()} at {location.offset})"
             except StorageError as error:
                 require_reachable(self._storage)
+                if not isinstance(error, StorageDenied):  # a bad sector, and not whoever may not read
+                    self._index.notes.note_damaged(location.pack_id, [location.offset])
                 attempt.fault = error.message
         return attempt
 

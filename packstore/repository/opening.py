@@ -6,6 +6,7 @@ Before: repository.documents. After: repository.repository.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
@@ -32,6 +33,10 @@ from packstore.repository.documents import REPOSITORY_NAME, key_name, read_doubl
 from packstore.repository.keyfiles import read_key_files, require_mac, take_in_epochs
 from packstore.storage.base import Storage
 
+_KEYS: Final = (
+    "copy the files of keys/ that are damaged or missing from another copy of the repository: they are the same there; "
+    "or bring them back with `packstore key import`; `packstore check --keyless` names the damaged ones"
+)
 AskCredential = Callable[[set[SlotKind]], Credential]
 """Asked for a credential, told which kinds of slot there are; called only for an encrypted repository."""
 
@@ -89,10 +94,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
         return keyring
     files = read_key_files(storage)
     if not files.slots:
-        raise KeysUnreadable(
-            f"no key slot of the repository at {storage.location} can be read",
-            advice="bring the files in keys/ back from another copy, or with `packstore key import` from an export",
-        )
+        raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read", advice=_KEYS)
     kinds = {slot.header.kind for _, slot in files.slots.values()}
     document, slot = _open_any(list(files.slots.values()), ask(kinds), opened, storage)
     keyring = Keyring(file.id, slot.root, encrypted=True, slot=slot)
@@ -100,10 +102,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
     require_mac(document, keyring, key_name(slot.id))
     take_in_epochs(keyring, files)
     if not keyring.epochs:
-        raise KeysUnreadable(
-            "no epoch of the repository can be opened with this key",
-            advice="bring the files in keys/ back from another copy, or with `packstore key import` from an export",
-        )
+        raise KeysUnreadable("no epoch of the repository can be opened with this key", advice=_KEYS)
     return keyring
 
 

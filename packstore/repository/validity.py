@@ -31,6 +31,7 @@ class Judge:
         self._storage = storage
         self._index = index
         self._hits = self._index.standing().hits
+        self._met = self._index.notes.hits()
         self._lacking = self._index.notes.lacking()
         self._lost: dict[LostObject, bool] = {}
         self._here: dict[str, bool] = {}
@@ -38,7 +39,7 @@ class Judge:
     def validity(self, state: VersionState) -> Validity:
         """Say what is known of a version."""
         uid = state.version.uid
-        if any(self._is_lost(lost) for lost in self._hits.get(uid, ())):
+        if any(self._is_lost(lost) for lost in (*self._hits.get(uid, ()), *self._met.get(uid, ()))):
             return Validity.INVALID
         root = state.version.root
         if any(root) and not self._index.locate(Kind.PAGE, root):

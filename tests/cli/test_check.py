@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,10 @@ def test_the_memory_is_in_the_repository(repo: Program, tmp_path: Path) -> None:
     assert found["runs"][-1]["bytes_since"] == found["bytes_read"]
     assert found["oldest_read"] is not None
     assert set(found["never_read"]) <= {f"meta/{path.name}" for path in repo.repo.glob("meta/*")}
-    assert "were read by checks" in repo("check", "--status").expect(0).out
+    text = repo("check", "--status", env={"TZ": "EAST-13:30"}).expect(0).out
+    assert "were read by checks" in text
+    ended = datetime.fromisoformat(found["runs"][0]["date"]).astimezone(timezone(timedelta(hours=13, minutes=30)))
+    assert f"of {ended:%Y-%m-%d %H:%M:%S}" in text
 
 
 def test_a_number_of_bytes(repo: Program, tmp_path: Path) -> None:

@@ -187,7 +187,23 @@ def test_keys_lost(stored: Program) -> None:
     """Lost keys would look like a wrong passphrase, and be searched for in the wrong place."""
     for path in stored.repo.glob("keys/*"):
         path.unlink()
-    stored("ls").refused(24, "no key slot")
+    stored("ls").refused(24, "no key slot", "another copy of the repository")
+
+
+def test_one_key_file_and_its_copy_damaged(stored: Program) -> None:
+    """A bad epoch would be reported without a word about where a good one is to be had."""
+    said = set()
+    for path in [path for path in stored.repo.glob("keys/*") if not path.suffix]:
+        twins = {twin: twin.read_bytes() for twin in (path, path.with_suffix(".copy"))}
+        for twin, content in twins.items():
+            twin.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        done = stored("ls").refused(24, "another copy of the repository", "check --keyless")
+        said |= {word for word in ("slot", "epoch") if f"no key {word}" in done.err or f"no {word}" in done.err}
+        assert str(path.name) in stored.plain("check", "--keyless", "-r", stored.repo).expect(40).out
+        for twin, content in twins.items():
+            twin.write_bytes(content)
+    assert said == {"slot", "epoch"}
+    stored("ls").expect(0)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_status_names_the_hold(repo: Program) -> None:
     ]
     assert "hold for" in found["notices"][0]["purpose"]
     assert "nobody is writing" in repo("status").expect(0).out
+
+
+def test_times_are_local(repo: Program) -> None:
+    """`status` would show hours at which nothing happened, beside those that `ls` shows."""
+    east = timezone(timedelta(hours=13, minutes=30))
+    with running(repo, "hold", "--", "sleep", "60") as process:
+        wait_until(lambda: intents(repo), lambda: "an intent")
+        since = datetime.fromisoformat(repo.json("status")["notices"][0]["since"])
+        assert since.utcoffset() == timedelta()
+        text = repo("status", env={"TZ": "EAST-13:30"}).expect(0).out
+        assert f"{since.astimezone(east):%Y-%m-%d %H:%M:%S}" in text
+        process.terminate()
 
 
 def test_sigterm_is_handed_on(repo: Program) -> None:

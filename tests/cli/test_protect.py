@@ -44,8 +44,13 @@ def test_what_is_so_already_is_not_said_again(stored: Program) -> None:
     """A script that runs each night would fill the repository with events."""
     stored("protect", "disk.img").expect(0)
     before = tree_of(stored.repo)
+    assert "was protected already" in stored("protect", "disk.img").expect(0).out
+    assert tree_of(stored.repo) == before
+    assert "the reason is added" in stored("protect", "disk.img", "--reason", "other").expect(0).out
+    before = tree_of(stored.repo)
     assert "was protected already" in stored("protect", "disk.img", "--reason", "other").expect(0).out
     assert tree_of(stored.repo) == before
+    stored("rm", "disk.img", "--force").refused(61, "other")
     stored("unprotect", "disk.img").expect(0)
     before = tree_of(stored.repo)
     assert "was not protected" in stored("unprotect", "disk.img").expect(0).out

@@ -161,3 +161,93 @@ def test_a_damaged_pack_stays_while_somebody_writes(stored: Program, tmp_path: P
         process.communicate()
     assert len(stored("repair", "--apply", "--json").expect(40).json["moved"]) == 1
     assert restored(stored, "stream", tmp_path / "out") == random.Random(3).randbytes(5 * BLOCK)
+
+
+@pytest.mark.parametrize("gone", ["the meta file", "the meta file and the blocks"])
+def test_a_lost_meta_file_comes_back(stored: Program, device: Path, tmp_path: Path, gone: str) -> None:
+    """A version whose record is lost would vanish for ever although another copy has it, and nobody be told."""
+    stored("tag", "disk.img", "golden").expect(0)
+    stored("protect", "disk.img").expect(0)
+    copy = Path(shutil.copytree(stored.repo, tmp_path / "copy"))
+    before = stored.json("ls")["versions"]
+    for path in [*stored.repo.glob("meta/*"), *(stored.repo.glob("packs/*/*") if "blocks" in gone else ())]:
+        path.unlink()
+    assert stored.json("ls")["versions"] == []
+    assert "nothing to repair" in stored("repair").expect(0).out
+
+    plan = stored("repair", "--from", copy).expect(0).out
+    assert f"RETURN  version {before[0]['uid'][:8]} of disk.img" in plan
+    assert "RETURN  2 events" in plan
+    assert stored.json("ls")["versions"] == []
+    done = stored("repair", "--from", copy, "--apply", "--json").expect(0).json
+    assert done["versions_to_return"] == [before[0]["uid"]]
+    assert done["versions_returned"] == 1
+    assert stored.json("ls")["versions"] == before
+    assert restored(stored, "disk.img", tmp_path / "out") == device.read_bytes()
+    stored("check").expect(0)
+    assert "nothing to repair" in stored("repair", "--from", copy).expect(0).out
+
+
+def test_what_was_removed_here_does_not_come_back(stored: Program, copy: Path) -> None:
+    """`repair --from` an old copy would undo each `rm`, or remove what was removed there only."""
+    stored("rm", "disk.img", "--force").expect(0)
+    assert "nothing to repair" in stored("repair", "--from", copy).expect(0).out
+    stored("gc").expect(0)
+    stored("gc").expect(0)
+    assert "nothing to repair" in stored("repair", "--from", copy).expect(0).out
+    there = Program(stored.home, copy, stored.key)
+    assert "nothing to repair" in there("repair", "--from", stored.repo, "--apply").expect(0).out
+    assert len(there.json("ls")["versions"]) == 1
+
+
+def test_what_was_said_comes_back(stored: Program, tmp_path: Path) -> None:
+    """A lost file of `meta/` would take a protection along, and `prune` the version; or a repair take one away."""
+    before = set(stored.repo.glob("meta/*"))
+    stored("protect", "disk.img").expect(0)
+    stored("tag", "disk.img", "golden").expect(0)
+    there = Program(stored.home, Path(shutil.copytree(stored.repo, tmp_path / "copy")), stored.key)
+    for path in set(stored.repo.glob("meta/*")) - before:
+        path.unlink()
+    there("untag", "disk.img", "golden").expect(0)
+    document = stored("repair", "--from", there.repo, "--apply", "--json").expect(0).json
+    assert document["events_to_return"] == 3
+    assert document["versions_to_return"] == []
+    (version,) = stored.json("ls")["versions"]
+    assert version["protected"]
+    assert "golden" not in version["tags"]
+
+    there("unprotect", "disk.img").expect(0)
+    there("rm", "disk.img", "--force").expect(0)
+    assert "nothing to repair" in stored("repair", "--from", there.repo, "--apply").expect(0).out
+    assert stored.json("ls")["versions"] == [version]
+
+
+def test_a_version_that_is_damaged_there_too(stored: Program, device: Path, copy: Path, tmp_path: Path) -> None:
+    """One bad block in the other copy would keep all the rest of a version from coming back, or be hidden."""
+    flip(copy / stored.only("packs/*/*").relative_to(stored.repo), BLOCK // 2)
+    for pattern in ("meta/*", "packs/*/*"):
+        stored.only(pattern).unlink()
+    done = stored("repair", "--from", copy, "--apply", "--json").expect(40).json
+    assert done["objects_lost"] == 1
+    assert [version["state"] for version in stored.json("ls")["versions"]] == ["invalid"]
+    result = stored("restore", "disk.img", tmp_path / "out", "--json").expect(40).json
+    assert [extent["length"] for extent in result["damaged_ranges"]] == [BLOCK]
+    stored("backup", device).expect(0)
+    assert {version["state"] for version in stored.json("ls")["versions"]} == {"valid"}
+
+
+def test_what_has_not_arrived_is_not_called_lost(stored: Program, copy: Path) -> None:
+    """Whoever looks at a copy that rsync still fills would be told that his data are lost."""
+    pack = stored.only("packs/*/*")
+    content = pack.read_bytes()
+    pack.unlink()
+    stored("check").expect(44)
+    plan = stored("repair").expect(0).out
+    assert "in 1 pack not here have not arrived" in plan
+    assert "LOST" not in plan
+    document = stored("repair", "--apply", "--json").expect(44).json
+    assert document["packs_not_arrived"] == [str(pack.relative_to(stored.repo))]
+    assert document["objects_lost"] == 0
+    assert document["objects_not_arrived"] > 3
+    pack.write_bytes(content)
+    assert "nothing to repair" in stored("repair").expect(0).out

@@ -1,6 +1,9 @@
 """`packstore restore`."""
 
 import os
+import random
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import BLOCK
 from tests.cli.program import Program, tree_of
+from tests.cli.test_check import flip
 
 
 def test_to_a_new_file(stored: Program, device: Path, tmp_path: Path) -> None:
@@ -147,3 +151,101 @@ def test_onto_what_is_behind_a_loop_device(stored: Program, loop: Callable[..., 
     device = loop(image)
     stored("restore", "disk.img", image, "--force").refused(57, str(device))
     assert image.read_bytes() == b"p" * 1_048_576
+
+
+def test_what_has_not_arrived(stored: Program, tmp_path: Path) -> None:
+    """A copy that rsync still fills would be called damaged, or real damage beside it be excused."""
+    content = random.Random(3).randbytes(3 * BLOCK)
+    (tmp_path / "small.img").write_bytes(content)
+    first = stored.only("packs/*/*")
+    stored("backup", tmp_path / "small.img", "disk.img").expect(0)
+    second = next(path for path in stored.repo.glob("packs/*/*") if path != first)
+    packed = second.read_bytes()
+    second.unlink()
+    done = stored("restore", "disk.img", tmp_path / "out", "--json").expect(44)
+    assert done.json["packs_not_arrived"] == [str(second.relative_to(stored.repo))]
+    assert "nothing is damaged" in done.err
+    assert "let it finish" in done.err
+    assert stored.json("ls")["versions"][-1]["state"] == "incomplete"
+    second.write_bytes(packed)
+    assert stored.json("ls")["versions"][-1]["state"] == "valid"
+    stored("restore", "disk.img", tmp_path / "out", "--force").expect(0)
+
+    first.unlink()
+    meta = sorted(stored.repo.glob("meta/*"))
+    damaged = bytearray(packed)
+    damaged[BLOCK // 2] ^= 1
+    second.write_bytes(damaged)
+    stored("restore", "disk.img", tmp_path / "out", "--force").expect(40)
+    stored("restore", "disk.img~1", tmp_path / "out", "--force").expect(44)
+    assert set(meta) <= set(stored.repo.glob("meta/*"))
+
+
+def test_damage_that_a_restore_meets(stored: Program, device: Path, tmp_path: Path) -> None:
+    """Whoever restores would see ranges lost, and `ls` go on to call the version valid, here and on every host."""
+    flip(stored.only("packs/*/*"), BLOCK // 2)
+    assert stored.json("ls")["versions"][0]["state"] == "valid"
+    stored("restore", "disk.img", tmp_path / "out").expect(40)
+    elsewhere = Program(tmp_path, stored.repo, stored.key)
+    for host in (stored, elsewhere):
+        assert host.json("ls")["versions"][0]["state"] == "invalid"
+    files = tree_of(stored.repo)
+    stored("restore", "disk.img", tmp_path / "out", "--force").expect(40)
+    assert tree_of(stored.repo) == files, "the same was said again"
+    elsewhere("backup", device).expect(0)
+    assert [found["state"] for found in stored.json("ls")["versions"]] == ["valid", "valid"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["restore", "check", "check disk.img"])
+@pytest.mark.parametrize("how", ["read-only", "full"])
+def test_damage_that_cannot_be_recorded(
+    stored: Program, device: Path, tmp_path: Path, mounted: Callable[..., Path], command: str, how: str
+) -> None:
+    """On a full or read-only disk damage would be forgotten once it was shown, or a restore fail because of it."""
+    point = mounted("-t", "tmpfs", "-o", "size=8m", "tmpfs")
+    program = Program(stored.home, point / "repository", stored.key)
+    shutil.copytree(stored.repo, program.repo)
+    flip(program.only("packs/*/*"), BLOCK // 2)
+    if how == "full":
+        filled = subprocess.run(["dd", "if=/dev/zero", f"of={point}/filler", "bs=4k"], check=False, capture_output=True)
+        assert b"No space" in filled.stderr
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(point)], check=True)
+    before = tree_of(program.repo)
+    if command == "restore":
+        done = program("restore", "disk.img", tmp_path / "out", "--json").expect(40)
+        assert [extent["length"] for extent in done.json["damaged_ranges"]] == [BLOCK]
+    else:
+        done = program("--json", *command.split()).expect(40)
+        assert done.json["not_recorded"]
+        assert "cannot be recorded in the repository, only on this machine" in done.err
+        assert ("No space left" if how == "full" else "Read-only") in done.err
+    assert tree_of(program.repo) == before
+    assert program.json("ls")["versions"][0]["state"] == "invalid"
+    assert program.json("show", "disk.img")["version"]["valid"] is False
+
+    subprocess.run(["mount", "-o", "remount,rw,size=40m", str(point)], check=True)
+    assert program.json("backup", device)["bytes_stored"] > BLOCK, "the damaged block was relied on"
+    assert [found["state"] for found in program.json("ls")["versions"]] == ["valid", "valid"]
+
+
+def test_a_version_that_is_collected_meanwhile(repo: Program, tmp_path: Path) -> None:
+    """Whoever restores what somebody removes would be told of damage, and look for a broken disk."""
+    source = tmp_path / "big.img"
+    source.write_bytes(random.Random(5).randbytes(40 * 1024 * 1024))
+    repo("backup", source).expect(0)
+    with repo.running("restore", "big.img", "-", "--threads", "1") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(1)
+        repo("rm", "big.img", "--force").expect(0)
+        for _ in range(2):
+            repo("gc").expect(0)
+        assert not list(repo.repo.glob("packs/*/*"))
+        process.stdout.read()
+        said = process.stderr.read().decode()
+        assert process.wait() == 14, said
+    assert "was removed and collected while it was read" in said
+    assert "incomplete" in said
+    assert "warning" not in said

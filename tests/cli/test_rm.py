@@ -168,6 +168,20 @@ def test_undelete_by_volume(aged: Aged) -> None:
     assert aged.uids("disk") == [first, second]
 
 
+@pytest.mark.parametrize("command", ["show", "restore"])
+def test_what_is_removed_is_named(aged: Aged, tmp_path: Path, command: str) -> None:
+    """Whoever has the uid of a version that was removed would be told that there never was one."""
+    uid = aged.back_up(10 * DAY)
+    aged.program("rm", uid).expect(0)
+    rest = ["out"] if command == "restore" else []
+    for spec in (uid, uid[:8]):
+        done = aged.program(command, spec, *rest).refused(14, f"{uid[:8]} of disk was removed on 20")
+        assert f"`packstore undelete {uid[:8]}` brings it back" in done.err
+    aged.collect(uid)
+    done = aged.program(command, uid, *rest).refused(14, "is collected")
+    assert "undelete" not in done.err
+
+
 def test_undelete_of_what_is_not_removed(aged: Aged) -> None:
     """A script that is run twice would fail, or publish for nothing."""
     uid = aged.back_up(OLD)

@@ -116,6 +116,7 @@ def test_damage_at_the_source(stored: Program, other: Program, device: Path) -> 
     assert done.json["error"]["exit_code"] == 40
     assert [found["volume"] for found in other.json("ls")["versions"]] == ["good.img"]
     assert "no damage found" in other("check").expect(0).out
+    assert [found["state"] for found in stored.json("ls")["versions"]] == ["invalid", "valid"]
 
 
 def sealed(program: Program) -> list[Path]:

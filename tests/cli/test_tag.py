@@ -59,6 +59,7 @@ def test_wrong_use(stored: Program) -> None:
     stored("tag", "nosuch", "a").refused(14, "nosuch")
     stored("tag", "disk.img", "").refused(2, "cannot be a tag")
     stored("tag", "disk.img", "a\nb").refused(2, "cannot be a tag")
+    assert len(stored("tag", "disk.img", "t" * 5000).refused(2, "cannot be a tag").err) < 200
     stored("tag", "disk.img", "x" * 256).refused(2, "255")
     stored.run([*stored.command("tag", "disk.img"), b"\xff"]).refused(2, "cannot be a tag")  # type: ignore[list-item]
     stored("tag", "disk.img", *(f"t{number}" for number in range(1022))).refused(2, "1024 tags")

@@ -15,8 +15,7 @@ from tools.soak.sources import Volume, digest_of
 from tools.soak.story import Story
 
 GONE: Final = {
-    14: "removed between the look and the restore",
-    40: "removed and collected while it was read: readers announce nothing (FORMAT.md section 13.5)",
+    14: "removed, or also collected, since the look: readers announce nothing (FORMAT.md section 13.5)",
 }
 
 
