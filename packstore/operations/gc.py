@@ -262,7 +262,8 @@ class _Collection:
         self._progress.finish()
 
     def _mark_versions(self, states: Iterable[VersionState]) -> None:
-        for state in states:
+        # Versions that follow each other in one volume share most of each page.
+        for state in sorted(states, key=lambda found: (found.version.volume, found.version.counter)):
             version = state.version
             removed = ", removed" if state.removed else ""
             what = f"version {version.uid.hex()[:8]} of {version.volume} ({state.date.date()}{removed})"

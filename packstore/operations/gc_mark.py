@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from packstore.errors import DamageError, FormatError
-from packstore.format.page import Page, decode_page
+from packstore.format.page import Page, decode_page, differing
 from packstore.format.record import Kind
 from packstore.ids import HOLE, ObjectId, PackId
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.tables import Location
+from packstore.limits import PAGE_ENTRIES
 from packstore.progress import StopRequest
 
-_MAX_RECENT: Final = 250_000
-"""Twice so many ids are remembered, in some 70 MB."""
+_MAX_LAST: Final = 4096
+"""So many pages' ids are remembered, in 70 MB."""
 
 
 class Bits:
@@ -74,13 +75,13 @@ class Marker:
     bits: Bits = field(default_factory=Bits)
     pages_read: int = 0
     _begun: bool = False
-    _recent: set[ObjectId] = field(default_factory=set)
-    _older: set[ObjectId] = field(default_factory=set)
+    _last: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    """By level and number: the ids of the page that was last marked at that place, in whichever tree."""
 
     def begin(self, is_place: Callable[[Location], bool]) -> None:
         """Begin, or go on after the index has grown: what is new in it counts as needed."""
         self.is_place = is_place
-        self._recent, self._older = set(), set()
+        self._last = {}
         self.bits.extend(self.index.record_numbers())
         if not self._begun:
             self.bits.clear()
@@ -104,30 +105,31 @@ class Marker:
         """
         if root == HOLE or not self.mark(Kind.PAGE, root):
             return
-        pending: list[tuple[ObjectId, int | None]] = [(root, None)]
+        pending: list[tuple[ObjectId, int | None, int]] = [(root, None, 0)]
         while pending:
             self.stop.check()
-            page_id, level = pending.pop()
+            page_id, level, number = pending.pop()
             page = decode_page(self.read_page(page_id))
             self.pages_read += 1
             if level is not None and page.level != level:
                 raise FormatError("page", f"of level {page.level} where {level} is due")
             kind = Kind.PAGE if page.level else Kind.BLOCK
-            fresh = self._mark_many(kind, self._not_recent(page))
+            changed = self._changed(page, number)
+            fresh = self._mark_many(kind, changed)
             if page.level:
-                pending += [(found, page.level - 1) for found in fresh]
+                pending += [(found, page.level - 1, number * PAGE_ENTRIES + changed[found]) for found in fresh]
 
-    def _not_recent(self, page: Page) -> list[ObjectId]:
-        """Return the objects of a page that were not just marked: neighbouring versions share most of each page."""
-        ids = {page.id_at(at) for at in range(len(page))} - self._recent - {HOLE}
-        self._older, self._recent = (
-            (self._recent, set()) if len(self._recent) > _MAX_RECENT else (self._older, self._recent)
-        )
-        ids -= self._older
-        self._recent |= ids
-        return sorted(ids)
+    def _changed(self, page: Page, number: int) -> dict[ObjectId, int]:
+        """Return the objects of a page that the one before it at this place did not have, each with its entry."""
+        place = page.level, number
+        before = self._last.get(place, b"")
+        if before or len(self._last) < _MAX_LAST:
+            self._last[place] = page.ids
+        changed = {page.id_at(entry): entry for entry in differing(before, page.ids) if entry < len(page)}
+        changed.pop(HOLE, None)
+        return changed
 
-    def _mark_many(self, kind: Kind, ids: list[ObjectId]) -> Iterable[ObjectId]:
+    def _mark_many(self, kind: Kind, ids: Iterable[ObjectId]) -> list[ObjectId]:
         found = self.index.locate_many(kind, ids)
         return [object_id for object_id, places in found if self._mark_one(kind, object_id, places)]
 
@@ -138,7 +140,8 @@ class Marker:
             if kind is Kind.PAGE:
                 raise DamageError(f"page {object_id.hex()[:16]}… is in no pack")
             return False  # a block that is not here; there is nothing to keep
-        good = [location for location in locations if self.is_place(location)]
+        several = len(locations) > 1
+        good = [location for location in locations if several and self.is_place(location)]
         self.bits.add(min(location.number for location in good or locations))
         return True
 
