@@ -8,7 +8,7 @@ Before: operations.gc_plan, operations.gc_copy. After: the command line.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +20,7 @@ from packstore.format.record import Kind
 from packstore.format.version import EventType
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import destroy
-from packstore.index.tables import KnownPack
+from packstore.index.tables import KnownPack, Location
 from packstore.operations.gc_finish import Finisher, ListedPack
 from packstore.operations.gc_mark import Marker, places_in
 from packstore.operations.gc_plan import DEFAULT_THRESHOLD, GcPlan, PackUse, plan_collection
@@ -34,6 +34,7 @@ from packstore.operations.gc_records import (
     unreadable,
 )
 from packstore.operations.hold import describe
+from packstore.operations.neighbours import read_neighbours
 from packstore.operations.pipeline import default_threads
 from packstore.operations.reserve import refill, with_reserve
 from packstore.packs.names import list_packs
@@ -171,7 +172,7 @@ class _Collection:
         self._spared = spared
         self._own = own
         self._begun = time.monotonic()
-        self._marker = Marker(self._repository.index, self._read_page, stop)
+        self._marker = Marker(self._repository.index, self._read_pages, stop)
         self._listed: dict[PackId, ListedPack] = {}
         self.report = GcReport()
 
@@ -272,7 +273,12 @@ class _Collection:
             except DamageError as error:
                 raise unreadable(error, what) from error
 
+    def _read_pages(self, places: Mapping[ObjectId, Location]) -> Iterator[tuple[ObjectId, bytes]]:
+        for page_id, plain in read_neighbours(self._repository, Kind.PAGE, places, threads=self._options.threads):
+            yield page_id, self._read_page(page_id) if plain is None else plain
+
     def _read_page(self, page_id: ObjectId) -> bytes:
+        """Read a page from whichever copy is good."""
         try:
             return self._repository.read_object(Kind.PAGE, page_id)
         except DamageError:
