@@ -97,7 +97,9 @@ def _canonical(value: Value, depth: int) -> Value:
     if isinstance(value, list | tuple):
         # Most of a directory is ids and numbers: not one call for each.
         return [
-            item if type(item) is bytes or (type(item) is int and 0 <= item <= _MAX_U64) else _canonical(item, depth + 1)
+            item
+            if type(item) is bytes or (type(item) is int and 0 <= item <= _MAX_U64)
+            else _canonical(item, depth + 1)
             for item in value
         ]
     if isinstance(value, dict):

@@ -36,7 +36,6 @@ from packstore.operations.gc_records import (
 from packstore.operations.hold import describe
 from packstore.operations.neighbours import read_neighbours
 from packstore.operations.pipeline import default_threads
-from packstore.operations.reserve import refill, with_reserve
 from packstore.packs.names import list_packs
 from packstore.packs.reader import read_seal
 from packstore.progress import Progress, StopRequest
@@ -44,6 +43,7 @@ from packstore.repository.coordination import list_names, publish_notice
 from packstore.repository.history import VersionState
 from packstore.repository.notices import Survey, drop_unreadable_lists, publish_list, read_lists, survey
 from packstore.repository.repository import Repository
+from packstore.repository.reserve import refill, with_reserve
 from packstore.repository.session import Session
 
 _CLOCK_SLACK_MS: Final = 3_600_000
@@ -105,19 +105,20 @@ def collect(repository: Repository, options: GcOptions, stop: StopRequest, progr
     """
     require_deletable(repository)
     storage = repository.storage
+    spare = storage.available()
     try:
         report = _collect(repository, options, stop, progress, only_dead=False)
     except StorageFull:
         progress.warn("the storage is full: only packs that nobody needs are deleted, nothing is copied")
         report = with_reserve(storage, lambda: _collect(repository, options, stop, progress, only_dead=True))
-    refill(storage, repository.runtime)
+    refill(storage, repository.runtime, spare)
     return report
 
 
 def preview(repository: Repository, options: GcOptions, stop: StopRequest, progress: Progress) -> GcReport:
     """Say what a collection would begin with, and change nothing. Raises like `collect`."""
     require_deletable(repository)
-    with closing(_Collection(repository, options, stop, progress, spared=set(), own="")) as collection:
+    with closing(_Collection(repository, options, stop, progress, own="")) as collection:
         collection.look()
         return collection.report
 
@@ -129,10 +130,10 @@ def _collect(
         progress.warn(f"{name} could not be read, and is dropped: what it named is listed anew")
     _require_alone(repository, options)
     with Session(repository, "gc, taking over") as session:
-        spared = session.take_in_orphans()
+        session.take_in_orphans()
     notice = publish_notice(repository.storage, repository.keyring, repository.runtime, "gc", IntentRole.COLLECTOR)
     try:
-        collection = _Collection(repository, options, stop, progress, spared=spared, own=notice.name)
+        collection = _Collection(repository, options, stop, progress, own=notice.name)
         with closing(collection):
             collection.run(only_dead=only_dead)
             return collection.report
@@ -152,16 +153,9 @@ class _Collection:
     """One run: one or two rounds over an index of its own."""
 
     def __init__(
-        self,
-        repository: Repository,
-        options: GcOptions,
-        stop: StopRequest,
-        progress: Progress,
-        *,
-        spared: set[PackId],
-        own: str,
+        self, repository: Repository, options: GcOptions, stop: StopRequest, progress: Progress, *, own: str
     ) -> None:
-        """`spared` are packs that this run leaves alone, `own` is the name of its notice."""
+        """`own` is the name of this run's notice."""
         unique = repository.runtime.random(8).hex()
         directory = repository.index.directory
         self._repository = repository.with_new_index(directory.with_name(f"{directory.name}-gc-{unique}"))
@@ -169,7 +163,6 @@ class _Collection:
         self._options = options
         self._progress = progress
         self._stop = stop
-        self._spared = spared
         self._own = own
         self._begun = time.monotonic()
         self._marker = Marker(self._repository.index, self._read_pages, stop)
@@ -291,7 +284,7 @@ class _Collection:
         newest = self._newest_settled(moment)
         for pack in self._repository.index.packs():
             listed = self._listed.get(pack.pack_id)
-            if listed is None or pack.pack_id in moment.condemned or pack.pack_id in self._spared:
+            if listed is None or pack.pack_id in moment.condemned:
                 continue
             if int.from_bytes(pack.pack_id[:6], "big") > newest:
                 continue

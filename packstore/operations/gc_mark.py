@@ -112,7 +112,7 @@ class Marker:
         self._mark_below(marked, None, {root: 0})
 
     def _mark_below(self, marked: Mapping[ObjectId, Location], level: int | None, numbers: dict[ObjectId, int]) -> None:
-        """Mark what is below pages of one level, that have just been marked; `numbers` says where they are in the tree."""
+        """Mark what is below pages of one level, just marked themselves; `numbers` are theirs in that level."""
         for page_id, plain in self.read_pages(marked):
             self.stop.check()
             page = decode_page(plain)
@@ -138,7 +138,9 @@ class Marker:
 
     def _mark_many(self, kind: Kind, ids: Iterable[ObjectId]) -> dict[ObjectId, Location]:
         """Mark objects; return those that were not marked before, each with the place that was chosen."""
-        found = ((object_id, self._mark_one(kind, object_id, at)) for object_id, at in self.index.locate_many(kind, ids))
+        found = (
+            (object_id, self._mark_one(kind, object_id, at)) for object_id, at in self.index.locate_many(kind, ids)
+        )
         return {object_id: place for object_id, place in found if place is not None}
 
     def _mark_one(self, kind: Kind, object_id: ObjectId, locations: list[Location]) -> Location | None:
