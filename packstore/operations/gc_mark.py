@@ -152,9 +152,9 @@ class Marker:
             return None  # a block that is not here; there is nothing to keep
         several = len(locations) > 1
         good = [location for location in locations if several and self.is_place(location)]
-        chosen = min(good or locations, key=lambda location: location.number)
-        self.bits.add(chosen.number)
-        return chosen
+        number = min(location.number for location in good or locations)
+        self.bits.add(number)
+        return next(location for location in locations if location.number == number)
 
 
 def places_in(packs: Iterable[PackId], condemned: set[PackId], index: ObjectIndex) -> Callable[[Location], bool]:
