@@ -83,10 +83,8 @@ def test_only_what_frees_space_may_use_it(small: Program, tmp_path: Path) -> Non
     small("backup", image(tmp_path / "image", 1, MIB), "image").expect(0)
     small("protect", "image").expect(0)
     fill(small)
-    for command in (("tag", "image", "x"), ("expire", "image", "2030-01-01"), ("untag", "image", "x")):
-        done = small(*command)
-        assert done.code in {0, 33}, done.err
-    small("tag", "image", "x").expect(33)
+    for command in (("tag", "image", "x"), ("expire", "image", "2030-01-01")):
+        small(*command).expect(33)
     assert reserve(small) == [RESERVE // 8] * 8
     small("unprotect", "image").expect(0)
     fill(small)
