@@ -179,9 +179,9 @@ def decode_directory(data: bytes) -> tuple[PackId, list[Entry]]:
 
 
 _ENTRY_FIELDS: Final = len(Entry._fields)
-_KINDS: Final = frozenset(Kind)
-_COMPRESSIONS: Final = frozenset(Compression)
-_ENCRYPTIONS: Final = frozenset(Encryption)
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_COMPRESSIONS: Final = {int(compression): compression for compression in Compression}
+_ENCRYPTIONS: Final = {int(encryption): encryption for encryption in Encryption}
 _MAX_U8: Final = 255
 
 
@@ -190,15 +190,15 @@ def _decode_entry(row: Value) -> Entry:
         raise FormatError("directory", "an entry has the wrong number of fields")
     kind, object_id, offset, payload_size, plain_size, compression, encryption, key_id = row
     numbers = (kind, offset, payload_size, plain_size, compression, encryption)
-    if any(not isinstance(number, int) or isinstance(number, bool) or number >> 32 for number in numbers):
+    if set(map(type, numbers)) != {int} or max(numbers) >> 32 or min(numbers) < 0:
         raise FormatError("directory", "an entry has a field of the wrong type")
     if not _is_bytes(object_id, OBJECT_ID_BYTES) or not _is_bytes(key_id, KEY_ID_BYTES):
         raise FormatError("directory", "an entry has an id of the wrong length")
     if kind in _KINDS and compression in _COMPRESSIONS and encryption in _ENCRYPTIONS:
         header = RecordHeader(
-            Kind(kind),
-            Compression(compression),
-            Encryption(encryption),
+            _KINDS[kind],
+            _COMPRESSIONS[compression],
+            _ENCRYPTIONS[encryption],
             plain_size,
             payload_size,
             key_id,

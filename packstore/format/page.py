@@ -16,6 +16,8 @@ from packstore.limits import FINGERPRINT_BYTES, MAX_PAGE_BYTES, MAX_TREE_LEVELS,
 
 PAGE: Final = MapSchema("page", Key("level", "u8"), Key("ids", "bin"), Key("fingerprints", "bin"))
 
+_STRETCH: Final = 16
+"""Entries that are compared at once; versions that follow each other share most of each page."""
 NO_FINGERPRINT: Final = bytes(FINGERPRINT_BYTES)
 """Stands beside a hole."""
 
@@ -62,3 +64,19 @@ def decode_page(data: bytes) -> Page:
     if page.ids == HOLE * len(page):
         raise FormatError("page", "nothing but holes")
     return page
+
+
+def differing(first: bytes, second: bytes) -> list[int]:
+    """Return in ascending order the entries in which the ids of two pages differ; what only one has differs too."""
+    found = []
+    for begin in range(0, max(len(first), len(second)), _STRETCH * OBJECT_ID_BYTES):
+        stretch = slice(begin, begin + _STRETCH * OBJECT_ID_BYTES)
+        one, other = first[stretch], second[stretch]
+        if one == other:
+            continue
+        found += [
+            (begin + at) // OBJECT_ID_BYTES
+            for at in range(0, max(len(one), len(other)), OBJECT_ID_BYTES)
+            if one[at : at + OBJECT_ID_BYTES] != other[at : at + OBJECT_ID_BYTES]
+        ]
+    return found

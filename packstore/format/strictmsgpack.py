@@ -16,6 +16,8 @@ from packstore.limits import MAX_MSGPACK_DEPTH, MAX_TEXT_BYTES
 Value = Any
 """None, bool, int (unsigned 64 bits), str, bytes, list of values, dict from str to values."""
 
+_PLAIN: Final = (bytes, str, bool)
+"""Types of which every value is canonical."""
 _MAX_U64: Final = (1 << 64) - 1
 _INTEGER_BITS: Final = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
 
@@ -84,16 +86,22 @@ def encode(value: Value) -> bytes:
 
 
 def _canonical(value: Value, depth: int) -> Value:
-    if depth > MAX_MSGPACK_DEPTH:
-        raise FormatError("msgpack", f"nested deeper than {MAX_MSGPACK_DEPTH}", failure="oversize")
-    if value is None or isinstance(value, bool | str | bytes):
+    if value is None or isinstance(value, _PLAIN):
         return value
     if isinstance(value, int):
         if not 0 <= value <= _MAX_U64:
             raise FormatError("msgpack", f"integer {value} is not an unsigned 64-bit number")
         return value
+    if value and depth == MAX_MSGPACK_DEPTH:
+        raise FormatError("msgpack", f"nested deeper than {MAX_MSGPACK_DEPTH}", failure="oversize")
     if isinstance(value, list | tuple):
-        return [_canonical(item, depth + 1) for item in value]
+        # Most of a directory is ids and numbers: not one call for each.
+        return [
+            item
+            if type(item) is bytes or (type(item) is int and 0 <= item <= _MAX_U64)
+            else _canonical(item, depth + 1)
+            for item in value
+        ]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise FormatError("msgpack", "a map key is not a string")

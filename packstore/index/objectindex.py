@@ -17,13 +17,12 @@ from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.changes import MetaTransaction
 from packstore.index.environment import Environment, IndexBroken, Transaction, destroy, unpack
 from packstore.index.notes import LocalNotes
+from packstore.index.places import Places
 from packstore.index.standing import StandingDamage, fold_records
 from packstore.index.tables import (
     DAMAGES,
-    LOCATION,
     MAX_KIND,
     META,
-    NUMBER,
     ORPHAN,
     PACK,
     SCHEMA,
@@ -107,18 +106,16 @@ class ObjectIndex:
             cursor = transaction.cursor(self._table["objects"])
             if not cursor.set_key(object_key(kind, object_id)):
                 return []
-            found = [self._location(transaction, value) for value in cursor.iternext_dup()]
-        return [location for location in found if location is not None]
+            return Places(self._table, transaction).of(cursor.iternext_dup())
 
     def locate_many(self, kind: Kind, ids: Iterable[ObjectId]) -> list[tuple[ObjectId, list[Location]]]:
         """Return each id with where copies of the object are said to lie."""
         with self._environment.reading() as transaction:
-            cursor = transaction.cursor(self._table["objects"])
+            cursor, places = transaction.cursor(self._table["objects"]), Places(self._table, transaction)
             found = []
             for object_id in ids:
-                values = list(cursor.iternext_dup()) if cursor.set_key(object_key(kind, object_id)) else []
-                places = [self._location(transaction, value) for value in values]
-                found.append((object_id, [place for place in places if place is not None]))
+                values = cursor.iternext_dup() if cursor.set_key(object_key(kind, object_id)) else ()
+                found.append((object_id, places.of(values)))
         return found
 
     def usable(self, kind: Kind, object_id: ObjectId) -> list[Location]:
@@ -170,19 +167,6 @@ class ObjectIndex:
     def stamp(self) -> int:
         """Return a number that changes with whatever is written to this index, by any process."""
         return self._environment.last_write()
-
-    def _location(self, transaction: Transaction, value: bytes) -> Location | None:
-        number, offset, record_size = unpack(LOCATION, value)
-        cursor = transaction.cursor(self._table["numbers"])
-        key = NUMBER.pack(number)
-        found = (cursor.key() == key or cursor.prev()) if cursor.set_range(key) else cursor.last()
-        pack = found and transaction.get(cursor.value(), db=self._table["packs"])
-        if not pack:
-            return None
-        first, count, pack_type = unpack(PACK, pack)
-        if pack_type == UNCLAIMED or not first <= number < first + count:
-            return None
-        return Location(PackType(pack_type), PackId(cursor.value()), offset, record_size, number)
 
     def metas(self) -> dict[PackId, MetaState]:
         """Return the meta packs that were applied."""

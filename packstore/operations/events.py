@@ -8,9 +8,9 @@ Before: repository.session. After: the command line.
 from collections.abc import Callable
 
 from packstore.format.version import Event
-from packstore.operations.reserve import with_reserve
 from packstore.repository.coordination import WriterIntent
 from packstore.repository.repository import Repository
+from packstore.repository.reserve import with_reserve
 from packstore.repository.session import Session
 
 Plan = Callable[[WriterIntent], tuple[list[Event], list[Event]]]
@@ -20,13 +20,17 @@ Takes the intent, for what it says of condemned versions. May raise what the com
 """
 
 
-def publish_events(repository: Repository, purpose: str, plan: Plan) -> list[Event]:
+def publish_events(repository: Repository, purpose: str, plan: Plan, *, frees: bool = False) -> list[Event]:
     """Publish what `plan` returns, all or nothing; return it. An empty plan publishes nothing.
+
+    On a full disk what `frees` space, or leads to it, may use the reserve.
 
     Raises:
         StorageError: the storage failed; the events may or may not be there.
         DeclaredDead: somebody took this process for dead; the events were taken back.
     """
+    if not frees:
+        return _publish(repository, purpose, plan)
     return with_reserve(repository.storage, lambda: _publish(repository, purpose, plan))
 
 

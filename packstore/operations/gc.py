@@ -8,7 +8,7 @@ Before: operations.gc_plan, operations.gc_copy. After: the command line.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +20,7 @@ from packstore.format.record import Kind
 from packstore.format.version import EventType
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import destroy
-from packstore.index.tables import KnownPack
+from packstore.index.tables import KnownPack, Location
 from packstore.operations.gc_epochs import is_outdated
 from packstore.operations.gc_finish import Finisher, ListedPack
 from packstore.operations.gc_mark import Marker, places_in
@@ -35,8 +35,8 @@ from packstore.operations.gc_records import (
     unreadable,
 )
 from packstore.operations.hold import describe
+from packstore.operations.neighbours import read_neighbours
 from packstore.operations.pipeline import default_threads
-from packstore.operations.reserve import refill, with_reserve
 from packstore.packs.names import list_packs
 from packstore.packs.reader import read_seal
 from packstore.progress import Progress, StopRequest
@@ -44,6 +44,7 @@ from packstore.repository.coordination import list_names, publish_notice
 from packstore.repository.history import VersionState
 from packstore.repository.notices import Survey, drop_unreadable_lists, publish_list, read_lists, survey
 from packstore.repository.repository import Repository
+from packstore.repository.reserve import refill, with_reserve
 from packstore.repository.session import Session
 
 _CLOCK_SLACK_MS: Final = 3_600_000
@@ -109,19 +110,20 @@ def collect(repository: Repository, options: GcOptions, stop: StopRequest, progr
     """
     require_deletable(repository)
     storage = repository.storage
+    spare = storage.available()
     try:
         report = _collect(repository, options, stop, progress, only_dead=False)
     except StorageFull:
         progress.warn("the storage is full: only packs that nobody needs are deleted, nothing is copied")
         report = with_reserve(storage, lambda: _collect(repository, options, stop, progress, only_dead=True))
-    refill(storage, repository.runtime)
+    refill(storage, repository.runtime, spare)
     return report
 
 
 def preview(repository: Repository, options: GcOptions, stop: StopRequest, progress: Progress) -> GcReport:
     """Say what a collection would begin with, and change nothing. Raises like `collect`."""
     require_deletable(repository)
-    with closing(_Collection(repository, options, stop, progress, spared=set(), own="")) as collection:
+    with closing(_Collection(repository, options, stop, progress, own="")) as collection:
         collection.look()
         return collection.report
 
@@ -133,10 +135,10 @@ def _collect(
         progress.warn(f"{name} could not be read, and is dropped: what it named is listed anew")
     _require_alone(repository, options)
     with Session(repository, "gc, taking over") as session:
-        spared = session.take_in_orphans()
+        session.take_in_orphans()
     notice = publish_notice(repository.storage, repository.keyring, repository.runtime, "gc", IntentRole.COLLECTOR)
     try:
-        collection = _Collection(repository, options, stop, progress, spared=spared, own=notice.name)
+        collection = _Collection(repository, options, stop, progress, own=notice.name)
         with closing(collection):
             collection.run(only_dead=only_dead)
             return collection.report
@@ -156,16 +158,9 @@ class _Collection:
     """One run: one or two rounds over an index of its own."""
 
     def __init__(
-        self,
-        repository: Repository,
-        options: GcOptions,
-        stop: StopRequest,
-        progress: Progress,
-        *,
-        spared: set[PackId],
-        own: str,
+        self, repository: Repository, options: GcOptions, stop: StopRequest, progress: Progress, *, own: str
     ) -> None:
-        """`spared` are packs that this run leaves alone, `own` is the name of its notice."""
+        """`own` is the name of this run's notice."""
         unique = repository.runtime.random(8).hex()
         directory = repository.index.directory
         self._repository = repository.with_new_index(directory.with_name(f"{directory.name}-gc-{unique}"))
@@ -173,10 +168,9 @@ class _Collection:
         self._options = options
         self._progress = progress
         self._stop = stop
-        self._spared = spared
         self._own = own
         self._begun = time.monotonic()
-        self._marker = Marker(self._repository.index, self._read_page, stop)
+        self._marker = Marker(self._repository.index, self._read_pages, stop)
         self._listed: dict[PackId, ListedPack] = {}
         self.report = GcReport()
 
@@ -267,7 +261,8 @@ class _Collection:
         self._progress.finish()
 
     def _mark_versions(self, states: Iterable[VersionState]) -> None:
-        for state in states:
+        # Versions that follow each other in one volume share most of each page.
+        for state in sorted(states, key=lambda found: (found.version.volume, found.version.counter)):
             version = state.version
             removed = ", removed" if state.removed else ""
             what = f"version {version.uid.hex()[:8]} of {version.volume} ({state.date.date()}{removed})"
@@ -276,7 +271,12 @@ class _Collection:
             except DamageError as error:
                 raise unreadable(error, what) from error
 
+    def _read_pages(self, places: Mapping[ObjectId, Location]) -> Iterator[tuple[ObjectId, bytes]]:
+        for page_id, plain in read_neighbours(self._repository, Kind.PAGE, places, threads=self._options.threads):
+            yield page_id, self._read_page(page_id) if plain is None else plain
+
     def _read_page(self, page_id: ObjectId) -> bytes:
+        """Read a page from whichever copy is good."""
         try:
             return self._repository.read_object(Kind.PAGE, page_id)
         except DamageError:
@@ -289,7 +289,7 @@ class _Collection:
         newest = self._newest_settled(moment)
         for pack in self._repository.index.packs():
             listed = self._listed.get(pack.pack_id)
-            if listed is None or pack.pack_id in moment.condemned or pack.pack_id in self._spared:
+            if listed is None or pack.pack_id in moment.condemned:
                 continue
             if int.from_bytes(pack.pack_id[:6], "big") > newest:
                 continue

@@ -6,20 +6,21 @@ the others are what garbage they look like, until somebody has proven that the c
 Before: index.objectindex. After: operations.gc.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from packstore.errors import DamageError, FormatError
-from packstore.format.page import Page, decode_page
+from packstore.format.page import Page, decode_page, differing
 from packstore.format.record import Kind
 from packstore.ids import HOLE, ObjectId, PackId
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.tables import Location
+from packstore.limits import PAGE_ENTRIES
 from packstore.progress import StopRequest
 
-_MAX_RECENT: Final = 250_000
-"""Twice so many ids are remembered, in some 70 MB."""
+_MAX_LAST: Final = 4096
+"""So many pages' ids are remembered, in 70 MB."""
 
 
 class Bits:
@@ -65,30 +66,33 @@ class Bits:
 
 @dataclass
 class Marker:
-    """Marks what is needed. `is_place` says whether a location counts: its pack is there and not condemned."""
+    """Marks what is needed. `is_place` says whether a location counts: its pack is there and not condemned.
+
+    `read_pages` yields pages that lie at these places, in any order, or raises DamageError.
+    """
 
     index: ObjectIndex
-    read_page: Callable[[ObjectId], bytes]
+    read_pages: Callable[[Mapping[ObjectId, Location]], Iterable[tuple[ObjectId, bytes]]]
     stop: StopRequest
     is_place: Callable[[Location], bool] = lambda _: True
     bits: Bits = field(default_factory=Bits)
     pages_read: int = 0
     _begun: bool = False
-    _recent: set[ObjectId] = field(default_factory=set)
-    _older: set[ObjectId] = field(default_factory=set)
+    _last: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    """By level and number: the ids of the page that was last marked at that place, in whichever tree."""
 
     def begin(self, is_place: Callable[[Location], bool]) -> None:
         """Begin, or go on after the index has grown: what is new in it counts as needed."""
         self.is_place = is_place
-        self._recent, self._older = set(), set()
+        self._last = {}
         self.bits.extend(self.index.record_numbers())
         if not self._begun:
             self.bits.clear()
             self._begun = True
 
-    def mark(self, kind: Kind, object_id: ObjectId) -> bool:
-        """Mark an object; say whether it was not marked before."""
-        return self._mark_one(kind, object_id, self.index.locate(kind, object_id))
+    def mark(self, kind: Kind, object_id: ObjectId) -> None:
+        """Mark an object."""
+        self._mark_one(kind, object_id, self.index.locate(kind, object_id))
 
     def is_needed(self, kind: Kind, object_id: ObjectId) -> bool:
         """Say whether an object is marked. One that the index does not know is: nobody can have looked for it."""
@@ -102,45 +106,55 @@ class Marker:
             DamageError: a page cannot be read: what is below it is unknown.
             Interrupted: between two pages.
         """
-        if root == HOLE or not self.mark(Kind.PAGE, root):
+        if root == HOLE:
             return
-        pending: list[tuple[ObjectId, int | None]] = [(root, None)]
-        while pending:
+        marked = self._mark_many(Kind.PAGE, [root])
+        self._mark_below(marked, None, {root: 0})
+
+    def _mark_below(self, marked: Mapping[ObjectId, Location], level: int | None, numbers: dict[ObjectId, int]) -> None:
+        """Mark what is below pages of one level, just marked themselves; `numbers` are theirs in that level."""
+        for page_id, plain in self.read_pages(marked):
             self.stop.check()
-            page_id, level = pending.pop()
-            page = decode_page(self.read_page(page_id))
+            page = decode_page(plain)
             self.pages_read += 1
             if level is not None and page.level != level:
                 raise FormatError("page", f"of level {page.level} where {level} is due")
-            kind = Kind.PAGE if page.level else Kind.BLOCK
-            fresh = self._mark_many(kind, self._not_recent(page))
-            if page.level:
-                pending += [(found, page.level - 1) for found in fresh]
+            number = numbers[page_id]
+            changed = self._changed(page, number)
+            fresh = self._mark_many(Kind.PAGE if page.level else Kind.BLOCK, changed)
+            if page.level and fresh:
+                below = {page_id: number * PAGE_ENTRIES + changed[page_id] for page_id in fresh}
+                self._mark_below(fresh, page.level - 1, below)
 
-    def _not_recent(self, page: Page) -> list[ObjectId]:
-        """Return the objects of a page that were not just marked: neighbouring versions share most of each page."""
-        ids = {page.id_at(at) for at in range(len(page))} - self._recent - {HOLE}
-        self._older, self._recent = (
-            (self._recent, set()) if len(self._recent) > _MAX_RECENT else (self._older, self._recent)
+    def _changed(self, page: Page, number: int) -> dict[ObjectId, int]:
+        """Return the objects of a page that the one before it at this place did not have, each with its entry."""
+        place = page.level, number
+        before = self._last.get(place, b"")
+        if before or len(self._last) < _MAX_LAST:
+            self._last[place] = page.ids
+        changed = {page.id_at(entry): entry for entry in differing(before, page.ids) if entry < len(page)}
+        changed.pop(HOLE, None)
+        return changed
+
+    def _mark_many(self, kind: Kind, ids: Iterable[ObjectId]) -> dict[ObjectId, Location]:
+        """Mark objects; return those that were not marked before, each with the place that was chosen."""
+        found = (
+            (object_id, self._mark_one(kind, object_id, at)) for object_id, at in self.index.locate_many(kind, ids)
         )
-        ids -= self._older
-        self._recent |= ids
-        return sorted(ids)
+        return {object_id: place for object_id, place in found if place is not None}
 
-    def _mark_many(self, kind: Kind, ids: list[ObjectId]) -> Iterable[ObjectId]:
-        found = self.index.locate_many(kind, ids)
-        return [object_id for object_id, places in found if self._mark_one(kind, object_id, places)]
-
-    def _mark_one(self, kind: Kind, object_id: ObjectId, locations: list[Location]) -> bool:
+    def _mark_one(self, kind: Kind, object_id: ObjectId, locations: list[Location]) -> Location | None:
         if any(location.number in self.bits for location in locations):
-            return False
+            return None
         if not locations:
             if kind is Kind.PAGE:
                 raise DamageError(f"page {object_id.hex()[:16]}… is in no pack")
-            return False  # a block that is not here; there is nothing to keep
-        good = [location for location in locations if self.is_place(location)]
-        self.bits.add(min(location.number for location in good or locations))
-        return True
+            return None  # a block that is not here; there is nothing to keep
+        several = len(locations) > 1
+        good = [location for location in locations if several and self.is_place(location)]
+        number = min(location.number for location in good or locations)
+        self.bits.add(number)
+        return next(location for location in locations if location.number == number)
 
 
 def places_in(packs: Iterable[PackId], condemned: set[PackId], index: ObjectIndex) -> Callable[[Location], bool]:

@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from packstore.errors import CollectionRefused, DamageError, FormatError
+from packstore.errors import CollectionRefused, DamageError, FormatError, ObjectMissing
 from packstore.format.checkpoint import Checkpoint, decode_checkpoint
 from packstore.format.ledger import Damage, Scrub, decode_damage, decode_scrub
 from packstore.format.pack import PackType, decode_directory
@@ -89,7 +89,7 @@ def mark_records(repository: Repository, marker: Marker, known: Knowledge, dead:
     """Mark every record in `meta/` that is needed, if the versions `dead` are not; `packs` are those that exist.
 
     Raises:
-        DamageError: a directory cannot be read.
+        DamageError: a directory is damaged.
     """
     for kind, identity in _needed(known, dead, packs):
         marker.mark(kind, known.ids[kind, identity])
@@ -143,7 +143,10 @@ def folded_memory(known: Knowledge, packs: set[PackId]) -> Scrub | None:
 def _is_awaited(repository: Repository, marker: Marker, pack_id: PackId) -> bool:
     """Say whether a pack that is not here holds something needed that is nowhere else: it may still arrive."""
     for directory_id in repository.index.directory_ids(pack_id):
-        _, entries = decode_directory(repository.read_object(Kind.DIRECTORY, directory_id))
+        try:
+            _, entries = decode_directory(repository.read_object(Kind.DIRECTORY, directory_id))
+        except ObjectMissing:
+            return True  # another collector has moved it since `meta/` was read: the next collection looks again
         for entry in entries:
             found = repository.index.locate(Kind.BLOCK, entry.object_id)
             if any(place.number in marker.bits for place in found) and not any(map(marker.is_place, found)):

@@ -118,7 +118,7 @@ def unprotect(repository: Repository, spec: str) -> Change:
         undo = repository.new_event(EventType.PROTECT, [uid], value=protections[-1].value)
         return [repository.new_event(EventType.UNPROTECT, [uid], cancels=cancels)], [undo]
 
-    return _change(repository, "unprotect", spec, plan)
+    return _change(repository, "unprotect", spec, plan, frees=True)  # what is protected cannot be removed
 
 
 def expire(repository: Repository, spec: str, value: str | None) -> Change:
@@ -169,7 +169,12 @@ def _taken_back(repository: Repository, event: Event, by: EventType, *, keep_val
 
 
 def _change(
-    repository: Repository, purpose: str, spec: str, plan: Callable[[VersionState, WriterIntent], Events]
+    repository: Repository,
+    purpose: str,
+    spec: str,
+    plan: Callable[[VersionState, WriterIntent], Events],
+    *,
+    frees: bool = False,
 ) -> Change:
     """Find the version once the intent stands, publish what `plan` makes of it, and look at it again."""
     found: list[VersionState] = []
@@ -178,7 +183,7 @@ def _change(
         found[:] = [find_version(spec, repository.states())]
         return plan(found[0], intent)
 
-    events = publish_events(repository, purpose, resolve)
+    events = publish_events(repository, purpose, resolve, frees=frees)
     before = found[0]
     after = next((state for state in repository.states() if state.version.uid == before.version.uid), before)
     return Change(before, after, events)

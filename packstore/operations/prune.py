@@ -54,7 +54,7 @@ def prune(
 
     if dry_run:
         return PruneResult(_decide(repository, volume, options, guard), Removal([], []))
-    publish_events(repository, "prune", plan)
+    publish_events(repository, "prune", plan, frees=True)
     return PruneResult(decided, removed_now(repository, goes()))
 
 

@@ -68,7 +68,7 @@ def remove(
     if dry_run:
         resolve()
         return Removal(found, [])
-    publish_events(repository, "rm", plan)
+    publish_events(repository, "rm", plan, frees=True)
     return removed_now(repository, found)
 
 

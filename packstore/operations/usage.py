@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from packstore.errors import DamageError
-from packstore.format.page import decode_page
+from packstore.format.page import decode_page, differing
 from packstore.format.record import Kind
 from packstore.format.version import Version, encode_version
 from packstore.ids import HOLE, ObjectId
@@ -132,18 +132,15 @@ class _Counter:
         for count, page_id, root in ((self._come, ids[1], roots[1]), (self._go, ids[0], roots[0])):
             if page_id != HOLE and level < tree_levels(root.block_count):
                 count(Kind.PAGE, [page_id])
-        differing = [
-            at
-            for at in range(0, PAGE_ENTRIES * OBJECT_ID_BYTES, OBJECT_ID_BYTES)
-            if pages[0][at : at + OBJECT_ID_BYTES] != pages[1][at : at + OBJECT_ID_BYTES]
-        ]
-        gone, come = ([ObjectId(page[at : at + OBJECT_ID_BYTES]) for at in differing] for page in pages)
+        entries = differing(*pages)
+        spans = [slice(at * OBJECT_ID_BYTES, (at + 1) * OBJECT_ID_BYTES) for at in entries]
+        gone, come = ([ObjectId(page[span]) for span in spans] for page in pages)
         if level == 0:
             self._come(Kind.BLOCK, come)
             self._go(Kind.BLOCK, gone)
             return
-        for at, old, new in zip(differing, gone, come, strict=True):
-            self._walk(level - 1, number * PAGE_ENTRIES + at // OBJECT_ID_BYTES, roots, (old, new))
+        for at, old, new in zip(entries, gone, come, strict=True):
+            self._walk(level - 1, number * PAGE_ENTRIES + at, roots, (old, new))
 
     def _entries(self, root: Root, level: int, number: int, page_id: ObjectId) -> bytes:
         if page_id == HOLE or page_id in self._unreadable:

@@ -7,7 +7,6 @@ Before: codec.slots. After: repository.opening.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
@@ -27,7 +26,6 @@ from packstore.limits import (
     FORMAT_VERSION,
     MAX_BLOCK_BYTES,
     MAX_PACK_BYTES,
-    MIB,
     MIN_BLOCK_BYTES,
     MIN_PACK_BYTES,
 )
@@ -41,13 +39,9 @@ from packstore.repository.documents import (
     write_doubled,
 )
 from packstore.repository.keyfiles import write_epoch, write_slot
+from packstore.repository.reserve import RESERVE_FILES, make_reserve
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
-
-RESERVE_FILES: Final = 8
-_MAX_RESERVE_BYTES: Final = 64 * MIB
-_RESERVE_SHARE: Final = 100
-"""The reserve is at most one part in so many of the file system."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime
     keyring = Keyring(repository_id, root, encrypted=encrypted)
     if encrypted:
         _write_keys(storage, keyring, root, options, runtime)
-    _write_reserve(storage, options, runtime)
+    make_reserve(storage, runtime, options.reserve_bytes)
     file = RepositoryFile(
         format=FORMAT_VERSION,
         id=repository_id,
@@ -160,14 +154,3 @@ def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOp
         write_slot(storage, keyring, slot)
     epoch, _ = make_epoch(1, options.encryption, headers, date_ms=runtime.now_ms(), random=runtime.random)
     write_epoch(storage, keyring, epoch)
-
-
-def _write_reserve(storage: Storage, options: CreateOptions, runtime: Runtime) -> None:
-    """Set space aside that `rm` and gc may free on a full disk: random bytes, so that nothing deduplicates them."""
-    size = options.reserve_bytes
-    if size is None:
-        capacity = storage.capacity()
-        size = 0 if capacity is None else min(_MAX_RESERVE_BYTES, capacity // _RESERVE_SHARE)
-    each = size // RESERVE_FILES
-    for number in range(RESERVE_FILES if each else 0):
-        storage.put(f"{RESERVE_PREFIX}/{number}", runtime.random(each))

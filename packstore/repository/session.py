@@ -92,17 +92,16 @@ class Session:
             for name in unfinished:
                 self._storage.delete(name)
 
-    def take_in_orphans(self) -> set[PackId]:
+    def take_in_orphans(self) -> None:
         """Publish the directories of packs that nothing in `meta/` names, unless a living writer may own them.
 
-        Ends the session; returns the packs.
+        Ends the session.
         """
         if self._alone:
             self._repository.sync.adopt_orphans(SyncResult())
             self.flush(orphans=True)
             self._seal_meta()
         self._finish()
-        return self._adopted
 
     def is_known(self, kind: Kind, object_id: ObjectId) -> bool:
         """Say whether an object is in the repository, proven by the directory of the pack it is in."""

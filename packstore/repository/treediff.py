@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from packstore.errors import DamageError
-from packstore.format.page import decode_page
+from packstore.format.page import decode_page, differing
 from packstore.ids import HOLE, ObjectId
 from packstore.limits import OBJECT_ID_BYTES, PAGE_ENTRIES
 from packstore.repository.tree import ReadPage, check_shape, page_blocks, tree_levels
@@ -54,13 +54,11 @@ class _Walk:
         except DamageError as error:
             yield Difference(range(begin, min(begin + page_blocks(level), self._count)), error.message)
             return
-        for entry in range(PAGE_ENTRIES):
-            at = slice(entry * OBJECT_ID_BYTES, (entry + 1) * OBJECT_ID_BYTES)
-            if pair[0][at] == pair[1][at]:
-                continue
+        for entry in differing(*pair):
             if level == 0:
                 yield Difference(range(begin + entry, begin + entry + 1))
             else:
+                at = slice(entry * OBJECT_ID_BYTES, (entry + 1) * OBJECT_ID_BYTES)
                 ids = [ObjectId(ids[at]) for ids in pair]
                 yield from self.below(level - 1, number * PAGE_ENTRIES + entry, *ids)
 

@@ -115,6 +115,9 @@ class Storage(Protocol):
     def capacity(self) -> int | None:
         """Return the size of the whole file system in bytes, None if it has no end."""
 
+    def available(self) -> int | None:
+        """Return how many bytes more can be stored, None if there is no end."""
+
 
 def check_name(name: str) -> str:
     """Return `name` if it is one that a storage accepts.

@@ -210,6 +210,12 @@ class FileStorage:
             status = os.statvfs(self._root)
         return status.f_blocks * status.f_frsize
 
+    def available(self) -> int | None:
+        """Return the bytes of the file system that are free for whoever asks."""
+        with _translated(f"cannot look at {self._root}"):
+            status = os.statvfs(self._root)
+        return status.f_bavail * status.f_frsize
+
 
 class _NewFile:
     """A file under its temporary name."""

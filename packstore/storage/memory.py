@@ -107,6 +107,10 @@ class MemoryStorage:
         """Return None: there is no end."""
         return None
 
+    def available(self) -> int | None:
+        """Return None: there is no end."""
+        return None
+
 
 class _NewFile:
     def __init__(self, storage: MemoryStorage, name: str) -> None:

@@ -276,7 +276,6 @@ def test_remove_on_a_full_disk(program: Program, mounted: Callable[..., Path], d
     full("backup", device).expect(0)
     with pytest.raises(OSError, match="No space"):
         fill(point)
-    full("tag", "disk.img", "x").expect(0)
     full("rm", "disk.img", "--force").expect(0)
     assert full("ls").expect(0).out == "no versions yet\n"
 

@@ -66,6 +66,14 @@ def test_when_a_file_was_published(storage: Storage) -> None:
         storage.modified_ms("a/one")
 
 
+def test_space_that_is_left(storage: Storage) -> None:
+    """A collector could not tell what was free before it freed space."""
+    available, capacity = storage.available(), storage.capacity()
+    assert (available is None) == (capacity is None)
+    if available is not None and capacity is not None:
+        assert 0 < available <= capacity
+
+
 def test_a_file_does_not_exist_before_it_is_published(storage: Storage) -> None:
     """Somebody could read half of a pack."""
     new = storage.create("a/new")

@@ -1,9 +1,11 @@
 """Pages: packstore.format.page."""
 
+import random
+
 import pytest
 
 from packstore.errors import FormatError
-from packstore.format.page import NO_FINGERPRINT, Page, decode_page, encode_page
+from packstore.format.page import NO_FINGERPRINT, Page, decode_page, differing, encode_page
 from packstore.format.strictmsgpack import encode
 from packstore.ids import HOLE
 from packstore.limits import MAX_PAGE_BYTES, PAGE_ENTRIES
@@ -58,3 +60,19 @@ def test_longer_than_a_page_may_be() -> None:
     with pytest.raises(FormatError) as caught:
         decode_page(encode(fields))
     assert caught.value.failure == "oversize"
+
+
+@pytest.mark.parametrize("lengths", [(256, 256), (256, 16), (1, 17), (0, 256), (33, 0)])
+@pytest.mark.parametrize("changes", [0, 1, 3, 200])
+def test_differing_entries(lengths: tuple[int, int], changes: int) -> None:
+    """A block that changed would be taken for the one before: not shown, not counted, or not kept by a collector."""
+    noise = random.Random(f"{lengths} {changes}")
+    ids = [noise.randbytes(64) for _ in range(256)]
+    changed = [
+        noise.randbytes(64) if at in noise.sample(range(256), changes) else found for at, found in enumerate(ids)
+    ]
+    first, second = ids[: lengths[0]], changed[: lengths[1]]
+    expected = [
+        at for at in range(max(lengths)) if first[at : at + 1] != second[at : at + 1]
+    ]  # where only one has an entry, the other has an empty list
+    assert differing(b"".join(first), b"".join(second)) == expected
