@@ -1,60 +1,7 @@
 """The exceptions of packstore, and the exit code of each.
 
-    PackstoreError                     1   (raised by the command line only, for what nobody foresaw)
-    ├── UsageError                     2
-    ├── RepositoryError               10
-    │   ├── RepositoryNotFound        11
-    │   ├── RepositoryExists          12
-    │   ├── UnsupportedFormat         13
-    │   ├── VersionNotFound           14
-    │   ├── AmbiguousVersion          15
-    │   ├── RepositoryUnreadable      16
-    │   ├── IndexUnusable             17
-    │   └── DeclaredDead              18
-    ├── KeyUnavailable                20
-    │   ├── PassphraseMissing         21
-    │   ├── WrongKey                  22
-    │   ├── KeyFileUnusable           23
-    │   ├── KeysUnreadable            24
-    │   ├── TamperedRepository        25
-    │   ├── RolledBack                26
-    │   ├── KeyNotFound               27
-    │   └── AmbiguousKey              28
-    ├── StorageError                  30
-    │   ├── NameNotFound              31
-    │   ├── NameExists                32
-    │   ├── StorageFull               33
-    │   ├── StorageDenied             34
-    │   └── StorageGone               35
-    ├── DamageError                   40
-    │   ├── FormatError               41
-    │   ├── ObjectMissing             42
-    │   ├── ObjectCorrupt             43
-    │   └── IncompleteHere            44
-    ├── SourceError                   50
-    │   ├── SourceNotFound            51
-    │   ├── SourceDenied              52
-    │   ├── SourceChanged             53
-    │   └── SourceReadFailed          54
-    ├── TargetError                   55
-    │   ├── TargetExists              56
-    │   ├── TargetBusy                57
-    │   ├── TargetTooSmall            58
-    │   └── TargetWriteFailed         59
-    ├── GuardError                    60
-    │   ├── VersionProtected          61
-    │   ├── VersionTooYoung           62
-    │   ├── VersionCondemned          63
-    │   └── KeyStillNeeded            64
-    ├── Attention                     65
-    │   ├── BackupDue                 66
-    │   ├── SlaBreached               67
-    │   └── SourceDiffers             68
-    ├── ConfigError                   70
-    ├── CollectionError               80
-    │   ├── CollectionRefused         81
-    │   └── CollectorBusy             82
-    └── Interrupted                  130
+Subclasses refine their parents, in meaning and in number: 10 repository, 20 keys, 30 storage, 40 damage, 50 source,
+55 target, 60 guards, 65 monitoring, 70 configuration, 80 collection. docs/EXIT_CODES.md is the list.
 
 Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
 carry no trailing period; `advice`, where there is one, says what to do next. The first line of each

@@ -60,6 +60,17 @@ CONTRACT = {
     "sync": {"--src-key-file", "--dst-key-file", "--dry-run"},
     "check": {"--percent", "--bytes", "--max-duration", "--status", "--source", "--keyless", "--no-record"},
     "repair": {"--apply", "--from"},
+    "key": set(),
+    "key ls": set(),
+    "key add": {"--passphrase", "--key-file", "--recovery", "--label", "--kdf"},
+    "key rm": set(),
+    "key change": {"--key-file", "--kdf"},
+    "key test": {"--ask"},
+    "key rotate": {"--encryption-version"},
+    "key migrate": {"--max-duration"},
+    "key retire": set(),
+    "key export": {"--output", "--paper", "--slot"},
+    "key import": set(),
     "index": set(),
     "index rebuild": set(),
     "index status": set(),
@@ -75,7 +86,9 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         assert command
         yield name, command
         if isinstance(command, click.Group):
-            for below, subcommand in command.commands.items():
+            for below in command.list_commands(context):
+                subcommand = command.get_command(context, below)
+                assert subcommand
                 yield f"{name} {below}", subcommand
 
 

@@ -1,7 +1,6 @@
 """docs/EXIT_CODES.md says what the exceptions say."""
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -44,18 +43,6 @@ def test_codes_lie_in_their_range(kind: type[PackstoreError]) -> None:
         ancestors = [base.__name__ for base in kind.__mro__ if base.__name__ in RANGES]
         assert kind.exit_code in RANGES[ancestors[-1]]
     assert meaning(kind).endswith(".")
-
-
-def test_the_tree_in_the_docstring() -> None:
-    """The tree at the top of errors.py, which is what people read, would show another order than the code has."""
-    drawn: dict[str, tuple[int, str]] = {}
-    path: list[str] = []
-    for indent, name, code in re.findall(r"^    ([ │├└─]*)([A-Z]\w+) +(\d+)", errors.__doc__ or "", re.MULTILINE):
-        level = len(indent) // 4
-        del path[level:]
-        drawn[name] = (int(code), path[-1] if path else "Exception")
-        path.append(name)
-    assert drawn == {kind.__name__: (kind.exit_code, kind.__mro__[1].__name__) for kind in exceptions()}
 
 
 def test_every_exception_is_in_errors_py() -> None:
