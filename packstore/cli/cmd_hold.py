@@ -31,6 +31,10 @@ def command(settings: Settings, command_line: tuple[str, ...]) -> None:
     Backups, restores and `rm` go on meanwhile. A collection of garbage that is under way ends at its next step, and
     only then COMMAND starts. The output is that of COMMAND.
 
+    COMMAND does not see PACKSTORE_PASSPHRASE, and nothing else that is started from here does. A backup inside it needs
+    PACKSTORE_PASSPHRASE_FILE, PACKSTORE_PASSPHRASE_COMMAND, PACKSTORE_PASSPHRASE_KEYRING or PACKSTORE_KEY_FILE, which
+    are handed on and open the repository for `hold` as well, or asks.
+
     \b
     Examples:
       packstore -r REPO hold -- rsync -a --ignore-existing --exclude='gc/intent-*' --exclude=reserve REPO/ COPY/

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from packstore.cli.opening import open_keys
+from packstore.cli.opening import open_keys, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
-from packstore.cli.output import counted, table
+from packstore.cli.output import Output, counted, table
 from packstore.cli.versions import iso_date, local_time
 from packstore.operations.hold import declare_dead, describe
 from packstore.repository.coordination import INTENT_PREFIX
@@ -17,21 +17,31 @@ from packstore.repository.runtime import Runtime
 
 @click.command()
 @click.option("--declare-dead", "dead", metavar="ID", help="Take the process that announced itself as ID for dead.")
+@click.option(
+    "--accept-missing", is_flag=True, help="What this host has seen in the repository and is gone is meant to be gone."
+)
 @common_options
 @pass_settings
-def command(settings: Settings, dead: str | None) -> None:
+def command(settings: Settings, dead: str | None, accept_missing: bool) -> None:
     """Show who is writing, holding or collecting garbage, and what is condemned.
 
     A process that was killed is noticed by itself where that can be proven: on a local disk, or on the same machine.
     Any other is taken for dead only by --declare-dead. If it was alive it notices, and starts over: work is lost, and
     no data.
 
+    When versions or epochs are missing that this host has seen, and that nobody has removed, every command says so (26)
+    and nothing is collected, until they are back, or --accept-missing says that they need not come back.
+
     \b
     Examples:
       packstore -r REPO status
       packstore -r REPO status --declare-dead 3fa94c01
+      packstore -r REPO status --accept-missing
     """  # noqa: D301
     output = settings.output()
+    if accept_missing:
+        _accept(settings, output)
+        return
     storage, keyring = open_keys(settings)
     runtime = Runtime()
     if dead is not None:
@@ -53,6 +63,16 @@ def command(settings: Settings, dead: str | None) -> None:
         ],
     }
     output.result(document, _text(found))
+
+
+def _accept(settings: Settings, output: Output) -> None:
+    with open_repository(settings, output) as repository:
+        missing = repository.missing
+        repository.accept_missing()
+    settings.rolled_back = None
+    versions, epochs = sorted(uid.hex() for uid in missing.versions), sorted(missing.epochs.values())
+    what = f"{counted(len(versions), 'version')} and {counted(len(epochs), 'epoch')} are not missed any more"
+    output.result({"accepted_versions": versions, "accepted_epochs": epochs}, [what])
 
 
 def _document(notice: Notice) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`packstore sync`."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 
 import click
 
-from packstore.cli.credentials import PASSPHRASE, PASSPHRASE_COMMAND, PASSPHRASE_FILE, Credentials
+from packstore.cli.credentials import PASSPHRASE_SOURCES
 from packstore.cli.live import LiveProgress
-from packstore.cli.opening import find_storage, open_repository
+from packstore.cli.opening import find_storage, make_credentials, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, rate, size
 from packstore.cli.tuning import compression_option, threads_option
@@ -23,7 +22,6 @@ from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
 
 _STOPPED = "run it again: versions that are copied are passed over, and what is stored is not stored again"
-_SECRETS = (PASSPHRASE, PASSPHRASE_FILE, PASSPHRASE_COMMAND)
 _KEY_FILE = "PACKSTORE_KEY_FILE"
 
 
@@ -65,8 +63,9 @@ def command(
     date, tags, protection and expiry; those that DST_REPO has or had are passed over. One that is damaged is named and
     not copied, the others are, and the exit code is 40. To copy a repository with its keys, use rsync (docs/COPIES.md).
 
-    What opens SRC_REPO is looked for in PACKSTORE_SRC_PASSPHRASE, PACKSTORE_SRC_PASSPHRASE_FILE and
-    PACKSTORE_SRC_PASSPHRASE_COMMAND (PACKSTORE_DST_… for DST_REPO), then where all commands look for it.
+    What opens SRC_REPO is looked for in PACKSTORE_SRC_PASSPHRASE, PACKSTORE_SRC_PASSPHRASE_FILE,
+    PACKSTORE_SRC_PASSPHRASE_COMMAND and PACKSTORE_SRC_PASSPHRASE_KEYRING (PACKSTORE_DST_… for DST_REPO), then where all
+    commands look for it.
 
     \b
     Examples:
@@ -99,11 +98,12 @@ def _opened(
     settings: Settings, output: Output, side: str, location: str, key_file: Path | None, compression: str
 ) -> Iterator[Repository]:
     """Open one of the two repositories, with what is said of its credentials, else with what is said of both."""
-    environment = side_environment(dict(os.environ), side)
+    environment = side_environment(settings.environment, side)
     named = key_file or settings.key_file or environment.get(_KEY_FILE)
-    credentials = Credentials(environment, Path(named) if named else None, location)
+    credentials = make_credentials(settings, environment, Path(named) if named else None, location)
     own = replace(settings, repo=location)
     with open_repository(own, output, compression=compression, credentials=credentials) as repository:
+        settings.rolled_back = settings.rolled_back or own.rolled_back
         yield repository
 
 
@@ -115,7 +115,7 @@ def _require_another(repository: Repository, settings: Settings, location: str) 
     yield
 
 
-def side_environment(environment: dict[str, str], side: str) -> dict[str, str]:
+def side_environment(environment: Mapping[str, str], side: str) -> dict[str, str]:
     """Return the variables that one side sees: what is said of it alone takes the place of what is said of both."""
     prefix = f"PACKSTORE_{side}_"
     own = {
@@ -126,8 +126,8 @@ def side_environment(environment: dict[str, str], side: str) -> dict[str, str]:
     common = {
         name: value for name, value in environment.items() if not name.startswith(("PACKSTORE_SRC_", "PACKSTORE_DST_"))
     }
-    if any(name in own for name in (*_SECRETS, _KEY_FILE)):
-        common = {name: value for name, value in common.items() if name not in (*_SECRETS, _KEY_FILE)}
+    if any(name in own for name in (*PASSPHRASE_SOURCES, _KEY_FILE)):
+        common = {name: value for name, value in common.items() if name not in (*PASSPHRASE_SOURCES, _KEY_FILE)}
     return common | own
 
 

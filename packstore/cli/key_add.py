@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from packstore.cli.credentials import make_key_file, read_key_file
-from packstore.cli.keys import KIND_WORDS, open_key_store
+from packstore.cli.keys import KIND_WORDS, kdf_option, open_key_store
 from packstore.cli.opening import find_credentials
 from packstore.cli.options import Settings, common_options_without, pass_settings
 from packstore.cli.output import Output
 from packstore.codec.key import Key
 from packstore.codec.secret import SECRET_BYTES, format_secret
-from packstore.codec.slots import KDF_COSTS, Credential
+from packstore.codec.slots import Credential
 from packstore.errors import UsageError
 from packstore.format.document import SlotKind
 from packstore.operations.keys import add_slot, announced
@@ -29,13 +29,7 @@ from packstore.operations.keys import add_slot, announced
 )
 @click.option("--recovery", is_flag=True, help="A recovery key, printed once, to be written down.")
 @click.option("--label", metavar="TEXT", help="What to call it in `key ls`.")
-@click.option(
-    "--kdf",
-    type=click.Choice(list(KDF_COSTS)),
-    default="moderate",
-    show_default=True,
-    help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
-)
+@kdf_option
 @common_options_without("--key-file")
 @pass_settings
 def command(

@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from packstore.cli.key_add import new_credential, with_secret
-from packstore.cli.keys import KIND_WORDS, open_key_store, short
+from packstore.cli.keys import KIND_WORDS, kdf_option, open_key_store, short
 from packstore.cli.options import Settings, common_options_without, pass_settings
-from packstore.codec.slots import KDF_COSTS
 from packstore.operations.keys import add_slot, announced, find_slot, remove_slot
 
 
@@ -20,13 +19,7 @@ from packstore.operations.keys import add_slot, announced, find_slot, remove_slo
     metavar="F",
     help="The new key file, for a slot that takes one: made if it does not exist, else read.",
 )
-@click.option(
-    "--kdf",
-    type=click.Choice(list(KDF_COSTS)),
-    default="moderate",
-    show_default=True,
-    help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
-)
+@kdf_option
 @common_options_without("--key-file")
 @pass_settings
 def command(settings: Settings, slot: str, new_key_file: Path | None, kdf: str) -> None:

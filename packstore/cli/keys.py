@@ -3,13 +3,24 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import click
+
 from packstore.cli.opening import open_keys
 from packstore.cli.options import Settings
 from packstore.cli.versions import iso_date, local_time
 from packstore.codec.keyring import EpochKeys
+from packstore.codec.slots import KDF_COSTS
 from packstore.format.document import SlotHeader, SlotKind
 from packstore.operations.keys import KeyStore, open_store
 from packstore.repository.runtime import Runtime
+
+kdf_option = click.option(
+    "--kdf",
+    type=click.Choice(list(KDF_COSTS)),
+    default="moderate",
+    show_default=True,
+    help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
+)
 
 KIND_WORDS = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
 

@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from types import FrameType
 from typing import Final
 
 import click
 
 from packstore import __version__
+from packstore.cli.hardening import harden, take_environment
 from packstore.cli.lazy import LazyGroup
 from packstore.cli.malloc import keep_large_blocks
 from packstore.cli.options import Settings, common_options
@@ -47,6 +49,15 @@ COMMANDS: Final = {
 }
 
 
+SECRET_VARIABLES: Final = (
+    "PACKSTORE_PASSPHRASE",
+    "PACKSTORE_NEW_PASSPHRASE",
+    "PACKSTORE_SRC_PASSPHRASE",
+    "PACKSTORE_DST_PASSPHRASE",
+)
+"""Variables that are secrets themselves, and do not only say where one is: no child of this process sees them."""
+
+
 @click.group(
     cls=LazyGroup,
     summaries=COMMANDS,
@@ -64,14 +75,16 @@ def group() -> None:
     packstore -r /mnt/usb/backup backup /dev/vg/root root
     packstore -r /mnt/usb/backup restore root root.img
 
-    The passphrase comes from PACKSTORE_PASSPHRASE, PACKSTORE_PASSPHRASE_FILE, PACKSTORE_PASSPHRASE_COMMAND, or a
-    prompt; the repository also from PACKSTORE_REPO.
+    What opens the repository is looked for in this order: --key-file or PACKSTORE_KEY_FILE; PACKSTORE_PASSPHRASE,
+    PACKSTORE_PASSPHRASE_FILE, PACKSTORE_PASSPHRASE_COMMAND, PACKSTORE_PASSPHRASE_KEYRING (a key of the kernel); the
+    credentials packstore.key and packstore.passphrase of systemd; a prompt. A recovery key is taken wherever a
+    passphrase is. The repository also comes from PACKSTORE_REPO.
     """  # noqa: D301  \b is click's mark for a paragraph that keeps its lines
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command line; return its exit code."""
-    settings = Settings()
+def run(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run one command line with the variables it was given; return its exit code."""
+    settings = Settings(environment=environment)
     code = _run(arguments, settings)
     if code == 0 and settings.rolled_back is not None:
         settings.output().fail(settings.rolled_back)
@@ -115,13 +128,15 @@ def _usage_error(error: click.ClickException) -> UsageError:
 
 def main() -> None:
     """Run the command line of this process."""
+    harden()
+    environment = take_environment(SECRET_VARIABLES)
     _occupy_descriptors()
     keep_large_blocks()
     try:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _stop)
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:], environment)
         _ignore_signals()  # the exit code stands; a late signal must not replace it
     except (KeyboardInterrupt, _Stopped):  # between two steps of the above
         _ignore_signals()

@@ -1,7 +1,7 @@
 """From options and environment to a storage, its keys, an open repository."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,15 @@ def _location(settings: Settings) -> str:
 def find_credentials(settings: Settings) -> Credentials:
     """Return where secrets come from."""
     key_file = settings.key_file or os.environ.get("PACKSTORE_KEY_FILE")
-    return Credentials(os.environ, Path(key_file) if key_file else None, _location(settings))
+    return make_credentials(settings, settings.environment, Path(key_file) if key_file else None, _location(settings))
+
+
+def make_credentials(
+    settings: Settings, environment: Mapping[str, str], key_file: Path | None, repository: str
+) -> Credentials:
+    """Return where the secrets of one of several repositories come from; its warnings are printed."""
+    # The command decides where its output goes, and may not have done so yet.
+    return Credentials(environment, key_file, repository, lambda message: settings.output().warn(message))
 
 
 def index_root(settings: Settings) -> Path:

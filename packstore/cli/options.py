@@ -6,7 +6,7 @@ Imports nothing that `packstore --help` does not need: what the options lead to 
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Settings:
     stop: StopRequest = field(default_factory=StopRequest)
     rolled_back: RolledBack | None = None
     """What the repository lacks that this host has seen there: said at the end of a command that went well."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    """The variables with the secrets among them, which `os.environ` and so the children of the process lack."""
     _output: Output | None = None
 
     def output(self, *, stdout_is_data: bool = False) -> Output:

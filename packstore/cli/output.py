@@ -41,6 +41,11 @@ class Output:
             for line in text:
                 self._print(line)
 
+    def tell(self, *lines: str) -> None:
+        """Print what a person at the terminal needs to know before going on."""
+        for line in lines:
+            _complain(line)
+
     def warn(self, message: str) -> None:
         """Print a warning."""
         _complain(f"packstore: warning: {message}")

@@ -111,7 +111,7 @@ def test_key_of_a_repository_that_claims_to_have_none(program: Program) -> None:
 
 def test_prompt_twice_at_init(program: Program, terminal: Start) -> None:
     """A typing error at `init` would lock its owner out for ever; or what is typed would be shown."""
-    asked = terminal("init", "--reserve", "0", "-r", program.repo)
+    asked = terminal("init", "--reserve", "0", "--no-recovery-key", "-r", program.repo)
     asked.wait_for(f"Passphrase for {program.repo}")
     asked.type(SECRET + "\n")
     asked.wait_for("Repeat")

@@ -51,7 +51,7 @@ CONTRACT = {
     "sla": {"--schedule"},
     "gc": {"--dry-run", "--threshold", "--max-duration"},
     "hold": set(),
-    "status": {"--declare-dead"},
+    "status": {"--declare-dead", "--accept-missing"},
     "diff": set(),
     "du": set(),
     "stats": set(),
