@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from packstore.cli.credentials import make_key_file, read_key_file
-from packstore.cli.keys import KIND_WORDS, kdf_option, open_key_store
+from packstore.cli.keys import KIND_WORDS, changing, kdf_option, open_key_store
 from packstore.cli.opening import find_credentials
 from packstore.cli.options import Settings, common_options_without, pass_settings
 from packstore.cli.output import Output
@@ -15,7 +15,7 @@ from packstore.codec.secret import SECRET_BYTES, format_secret
 from packstore.codec.slots import Credential
 from packstore.errors import UsageError
 from packstore.format.document import SlotKind
-from packstore.operations.keys import add_slot, announced
+from packstore.operations.keys import add_slot
 
 
 @click.command()
@@ -52,7 +52,7 @@ def command(
     kind = SlotKind.PASSPHRASE if passphrase else SlotKind.RECOVERY if recovery else SlotKind.KEY_FILE
     store = open_key_store(settings)
     secret, credential = new_credential(settings, output, kind, new_key_file)
-    with announced(store, "key add"):
+    with changing(store, "key add"):
         slot_id = add_slot(store, credential, label=label or KIND_WORDS[kind], kdf=kdf)
     document: dict[str, object] = {"slot": slot_id.hex(), "kind": kind.name.lower(), "label": label or KIND_WORDS[kind]}
     lines = [f"added slot {slot_id.hex()[:8]}, a {KIND_WORDS[kind]}; it opens everything that is stored"]

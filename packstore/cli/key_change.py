@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from packstore.cli.key_add import new_credential, with_secret
-from packstore.cli.keys import KIND_WORDS, kdf_option, open_key_store, short
+from packstore.cli.keys import KIND_WORDS, changing, kdf_option, open_key_store, short
 from packstore.cli.options import Settings, common_options_without, pass_settings
-from packstore.operations.keys import add_slot, announced, find_slot, remove_slot
+from packstore.operations.keys import add_slot, find_slot, remove_slot
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(settings: Settings, slot: str, new_key_file: Path | None, kdf: str) 
     old = find_slot(store, slot)
     kind, label = old.header.kind, old.header.label
     secret, credential = new_credential(settings, output, kind, new_key_file)
-    with announced(store, "key change"):
+    with changing(store, "key change"):
         slot_id = add_slot(store, credential, label=label, kdf=kdf)
         made: dict[str, object] = {"slot": slot_id.hex(), "kind": kind.name.lower(), "label": label}
         # Before the old one goes: a recovery key that nobody has seen must not be the only one.

@@ -2,9 +2,9 @@
 
 import click
 
-from packstore.cli.keys import KIND_WORDS, open_key_store, short
+from packstore.cli.keys import KIND_WORDS, changing, open_key_store, short
 from packstore.cli.options import Settings, common_options, pass_settings
-from packstore.operations.keys import announced, find_slot, remove_slot
+from packstore.operations.keys import find_slot, remove_slot
 
 
 @click.command()
@@ -25,7 +25,7 @@ def command(settings: Settings, slot: str) -> None:
       packstore -r REPO key rm "the other admin"
     """  # noqa: D301
     store = open_key_store(settings)
-    with announced(store, "key rm"):
+    with changing(store, "key rm"):
         found = find_slot(store, slot)
         remove_slot(store, found)
     header, highest = found.header, store.keyring.highest

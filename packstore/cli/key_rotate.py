@@ -2,10 +2,10 @@
 
 import click
 
-from packstore.cli.keys import epoch_document, open_key_store
+from packstore.cli.keys import changing, epoch_document, open_key_store
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.format.record import Encryption
-from packstore.operations.keys import announced, report_keys, rotate
+from packstore.operations.keys import report_keys, rotate
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command(settings: Settings, encryption_version: int | None) -> None:
       packstore -r REPO key rotate --encryption-version 1
     """  # noqa: D301
     store = open_key_store(settings)
-    with announced(store, "key rotate"):
+    with changing(store, "key rotate"):
         epoch = rotate(store, Encryption(encryption_version) if encryption_version else None)
     slots = len(report_keys(store).living)
     settings.output().result(

@@ -1,18 +1,22 @@
 """What the `key` commands share: from options to slots, and slots as people read them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from packstore.cli.opening import open_keys
+from packstore.cli.opening import open_keys, state_directory
 from packstore.cli.options import Settings
 from packstore.cli.versions import iso_date, local_time
 from packstore.codec.keyring import EpochKeys
 from packstore.codec.slots import KDF_COSTS
 from packstore.format.document import SlotHeader, SlotKind
-from packstore.operations.keys import KeyStore, open_store
+from packstore.operations.keys import KeyStore, announced, open_store
+from packstore.repository.rollback import look_at_keys, note_keys
 from packstore.repository.runtime import Runtime
+from packstore.repository.sightings import Sightings
 
 kdf_option = click.option(
     "--kdf",
@@ -33,7 +37,17 @@ def open_key_store(settings: Settings) -> KeyStore:
         RepositoryError: there is no repository.
         KeyUnavailable: no key, or a wrong one.
     """
-    return open_store(*open_keys(settings), Runtime())
+    storage, keyring = open_keys(settings)
+    return open_store(storage, keyring, Runtime())
+
+
+@contextmanager
+def changing(store: KeyStore, purpose: str) -> Iterator[None]:
+    """Be a writer while keys change, and note the epochs that were made: they are not new to this host."""
+    with announced(store, purpose):
+        yield
+    sightings = Sightings(state_directory(), store.keyring.repository_id, store.storage)
+    note_keys(sightings, store.keyring, look_at_keys(sightings, store.keyring))
 
 
 def short(header: SlotHeader) -> str:

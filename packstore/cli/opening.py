@@ -15,8 +15,9 @@ from packstore.errors import IndexUnusable, UsageError
 from packstore.index.environment import IndexBroken
 from packstore.repository.opening import read_repository_file, unlock
 from packstore.repository.repository import OpenOptions, Repository
+from packstore.repository.rollback import look_at_keys, note_keys
 from packstore.repository.runtime import Runtime
-from packstore.repository.sightings import refuse_downgrade
+from packstore.repository.sightings import Sightings, refuse_downgrade
 from packstore.storage.base import Storage
 from packstore.storage.open import open_storage
 
@@ -78,7 +79,16 @@ def open_keys(settings: Settings) -> tuple[Storage, Keyring]:
     secrets = find_credentials(settings)
     opened = read_repository_file(storage)
     refuse_downgrade(state_directory(), opened.file, storage)
-    return storage, unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
+    keyring = unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
+    sightings = Sightings(state_directory(), opened.file.id, storage)
+    found = look_at_keys(sightings, keyring)
+    for announcement in found.announcements():
+        settings.output().warn(announcement)
+    if found.anything_missing:
+        settings.rolled_back = found.error(storage.location)
+        settings.output().warn(settings.rolled_back.message)
+    note_keys(sightings, keyring, found)
+    return storage, keyring
 
 
 def state_directory() -> Path | None:
@@ -114,6 +124,8 @@ def open_repository(
     try:
         for warning in repository.warnings:
             output.warn(f"{warning}; run `packstore check`")
+        for announcement in repository.announcements:
+            output.warn(announcement)
         if repository.missing.anything_missing:
             settings.rolled_back = repository.missing.error(repository.storage.location)
             output.warn(settings.rolled_back.message)

@@ -5,7 +5,6 @@ Before: repository.opening, index.sync. After: operations.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,6 +69,9 @@ class Repository:
         self.runtime = runtime
         self.stages = Stages()
         self.warnings: list[str] = []
+        """What is damaged or cannot be read."""
+        self.announcements: list[str] = []
+        """What somebody should know, and that is no damage."""
         self.owner = Owner(file.id, keyring.domain, keyring.pack_mac)
         self.codec = ObjectCodec(keyring, Compressor(compression), self.stages, runtime.random)
         self.missing = Comparison()
@@ -102,12 +104,12 @@ class Repository:
         repository = cls(storage, opened.file, keyring, index, compression=options.compression, runtime=runtime)
         try:
             repository.warnings += opened.faults
-            repository.warnings += key_warnings(keyring)
+            repository.announcements += key_warnings(keyring)
             try:
                 repository.refresh(progress or NullProgress())
             except IndexBroken:
                 repository.warnings += repository.rebuild_index(progress or NullProgress()).damage
-            repository.look_back(Sightings(options.state_root, opened.file, storage))
+            repository.look_back(Sightings(options.state_root, opened.file.id, storage))
         except BaseException:
             repository.close()
             raise
@@ -144,12 +146,7 @@ class Repository:
         self.missing = compare(
             seen, self.keyring, self.index.uids(Kind.VERSION), self._records(Kind.EVENT, decode_event)
         )
-        for epoch in self.missing.new_epochs:
-            made = datetime.fromtimestamp(epoch.date_ms / 1000, UTC).date()
-            self.warnings.append(
-                f"epoch {epoch.number}, made on {made}, is new to this host: if nobody of you ran `packstore key "
-                "rotate`, `key rm` or `key change`, somebody else has a key"
-            )
+        self.announcements += self.missing.announcements()
         self.note_seen()
 
     def accept_missing(self) -> None:

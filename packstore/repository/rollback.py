@@ -4,13 +4,14 @@ Before: repository.sightings. After: operations.gc, the command line.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from packstore.codec.keyring import EpochKeys, Keyring
 from packstore.errors import RolledBack
 from packstore.format.version import Event, EventType
 from packstore.ids import Uid
-from packstore.repository.sightings import Seen
+from packstore.repository.sightings import Seen, Sightings
 
 
 @dataclass
@@ -25,6 +26,14 @@ class Comparison:
     def anything_missing(self) -> bool:
         """Whether the repository is older than it was, or has lost files."""
         return bool(self.versions or self.epochs)
+
+    def announcements(self) -> list[str]:
+        """Return what to say of epochs that this host has not seen before."""
+        return [
+            f"epoch {epoch.number}, made on {datetime.fromtimestamp(epoch.date_ms / 1000, UTC).date()}, is new to this "
+            "host: if nobody of you ran `packstore key rotate`, `key rm` or `key change`, somebody else has a key"
+            for epoch in self.new_epochs
+        ]
 
     def error(self, location: str) -> RolledBack:
         """Return what to tell somebody about what is missing."""
@@ -56,6 +65,20 @@ def compare(seen: Seen | None, keyring: Keyring, versions: set[Uid], events: Ite
     if seen.epochs:
         found.new_epochs = [epoch for epoch in keyring.epochs if epoch.data.id not in seen.epochs]
     return found
+
+
+def look_at_keys(sightings: Sightings, keyring: Keyring) -> Comparison:
+    """Compare the epochs alone: for what opens the keys of a repository and not its versions."""
+    seen = sightings.read()
+    return Comparison() if seen is None else compare(replace(seen, versions=set()), keyring, set(), ())
+
+
+def note_keys(sightings: Sightings, keyring: Keyring, missing: Comparison) -> None:
+    """Note the epochs that are there now; what is known of versions stays."""
+    seen = sightings.read()
+    now = update(keyring, seen.versions if seen else set(), missing)
+    if now != seen:
+        sightings.write(now)
 
 
 def _removed(events: Iterable[Event]) -> set[Uid]:

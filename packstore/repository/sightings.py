@@ -41,9 +41,9 @@ def place_of(storage: Storage) -> str:
 class Sightings:
     """The note about one repository at one place. Without a directory nothing is noted."""
 
-    def __init__(self, directory: Path | None, file: RepositoryFile, storage: Storage) -> None:
+    def __init__(self, directory: Path | None, repository_id: Uid, storage: Storage) -> None:
         self._location = storage.location
-        name = f"{file.id.hex()}-{place_of(storage)}"
+        name = f"{repository_id.hex()}-{place_of(storage)}"
         self._memo = Memo(directory / "seen" / name) if directory else None
         self.fault = ""
         """Why nothing could be read or written; empty: all is well."""
