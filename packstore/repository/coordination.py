@@ -17,7 +17,7 @@ from packstore.format.document import DocumentType, check_document_mac, decode_d
 from packstore.format.intent import CondemnedList, Intent, IntentRole, decode_intent, decode_list, encode_intent
 from packstore.ids import PackId, Uid
 from packstore.repository.documents import GC_PREFIX, intent_name
-from packstore.repository.runtime import ProcessIdentity, Runtime, process_start
+from packstore.repository.runtime import ProcessIdentity, Runtime, is_gone
 from packstore.storage.base import Hold, Storage
 
 _LIST_NAME: Final = re.compile(rf"{GC_PREFIX}/list-[0-9a-f]{{32}}")
@@ -180,4 +180,4 @@ def is_dead(storage: Storage, name: str, process: ProcessIdentity) -> bool:
         return bool(intent.boot and process.boot)
     if intent.pid_namespace != process.pid_namespace:
         return False
-    return process_start(intent.pid) != intent.process_start
+    return is_gone(intent.pid, intent.process_start)

@@ -44,6 +44,23 @@ def process_start(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[19]) if text else None
 
 
+def is_gone(pid: int, start: int) -> bool:
+    """Say whether the process that had this number and started then is surely over.
+
+    /proc may be mounted so that it hides even what the same user has started: then the number has to be free.
+    """
+    found = process_start(pid)
+    if found is not None:
+        return found != start
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass  # it is somebody else's, and it is there
+    return False
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
