@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from packstore.codec.key import Key
 from packstore.codec.secret import format_secret
 from tests.cli.program import Done, Program, Terminal
 
@@ -76,7 +77,7 @@ def test_it_is_a_key_file(program: Program, key: str) -> None:
     path.chmod(0o600)
     program.plain("ls", "-r", program.repo, "--key-file", path).expect(0)
     # Beside a passphrase a key file was meant for another repository, if it has no slot for one.
-    path.write_text(format_secret(bytes(20)) + "\n")
+    path.write_text(format_secret(Key(bytes(20))) + "\n")
     program.plain("ls", "-r", program.repo, "--key-file", path).refused(22, "key file")
     program.plain("ls", "-r", program.repo, "--key-file", path, env=PASSPHRASE).expect(0)
 
@@ -103,7 +104,7 @@ def test_it_stands_in_for_a_key_file(program: Program, terminal: Start) -> None:
 
 def test_a_passphrase_that_looks_like_one(program: Program) -> None:
     """What was given as a passphrase would later be tried as a recovery key only, and open nothing."""
-    text = format_secret(bytes(range(20)))
+    text = format_secret(Key(bytes(range(20))))
     init(program, PACKSTORE_PASSPHRASE=text).refused(20, "no passphrase", "--key-file")
     assert not program.repo.exists()
     almost = text[:-1] + ("0" if text[-1] != "0" else "1")
@@ -120,7 +121,7 @@ def test_typed_back(program: Program, terminal: Start) -> None:
         [
             ("hunter2", "nine groups"),
             (wrong, "a character is wrong"),
-            (format_secret(bytes(20)), "another recovery key"),
+            (format_secret(Key(bytes(20))), "another recovery key"),
         ]
     ):
         asked.type(typed + "\n")

@@ -202,7 +202,7 @@ def test_new_passphrase(tmp_path: Path) -> None:
 _ASK = (
     "import os; from packstore.cli.credentials import Credentials\n"
     "found = Credentials(os.environ, None, 'REPO', print).new_passphrase()\n"
-    "print('found', found.material == b'new one')"
+    "print('found', found.material.secret == b'new one')"
 )
 
 
