@@ -131,6 +131,8 @@ def open_repository(
             output.warn(settings.rolled_back.message)
         yield repository
         repository.note_seen()
+        if not repository.missing.anything_missing:  # it came back
+            settings.rolled_back = None
     except IndexBroken:
         repository.index.mark_broken()
         raise

@@ -25,12 +25,11 @@ from packstore.format.document import (
     Document,
     DocumentType,
     RepositoryFile,
-    Slot,
     SlotKind,
     decode_repository,
 )
 from packstore.repository.documents import REPOSITORY_NAME, key_name, read_doubled
-from packstore.repository.keyfiles import read_key_files, require_mac, take_in_epochs
+from packstore.repository.keyfiles import KeyFiles, read_key_files, require_mac, take_in_epochs
 from packstore.storage.base import Storage
 
 _KEYS: Final = (
@@ -96,7 +95,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
     if not files.slots:
         raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read", advice=_KEYS)
     kinds = {slot.header.kind for _, slot in files.slots.values()}
-    document, slot = _open_any(list(files.slots.values()), ask(kinds), opened, storage)
+    document, slot = _open_any(files, ask(kinds), opened, storage)
     keyring = Keyring(file.id, slot.root, encrypted=True, slot=slot)
     require_mac(opened.document, keyring, REPOSITORY_NAME)
     require_mac(document, keyring, key_name(slot.id))
@@ -107,9 +106,9 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
 
 
 def _open_any(
-    slots: list[tuple[Document, Slot]], credential: Credential, opened: OpenedFile, storage: Storage
+    files: KeyFiles, credential: Credential, opened: OpenedFile, storage: Storage
 ) -> tuple[Document, OpenSlot]:
-    for document, slot in slots:
+    for document, slot in files.slots.values():
         if not credential.can_open(slot.header.kind):
             continue
         try:
@@ -118,5 +117,10 @@ def _open_any(
             raise TamperedRepository(f"{key_name(slot.header.id)} was changed: {error.reason}") from error
         if found is not None:
             return document, found
+    if files.unreadable:
+        message = (
+            f"no key slot that can be read is opened by this key, and {files.unreadable[0]} and its copy cannot be"
+        )
+        raise KeysUnreadable(message, advice=_KEYS)
     what = "passphrase" if credential.kind is SlotKind.PASSPHRASE else "key file"
     raise WrongKey(f"this {what} does not open the repository at {storage.location}")

@@ -146,6 +146,7 @@ class Repository:
         self.missing = compare(
             seen, self.keyring, self.index.uids(Kind.VERSION), self._records(Kind.EVENT, decode_event)
         )
+        self.missing.damage = any(meta.damaged for meta in self.index.metas().values())
         self.announcements += self.missing.announcements()
         self.note_seen()
 
@@ -156,7 +157,9 @@ class Repository:
 
     def note_seen(self) -> None:
         """Note what is there now, and go on missing what is missing."""
-        sightings, seen = self._sightings, update(self.keyring, self.index.uids(Kind.VERSION), self.missing)
+        versions = self.index.uids(Kind.VERSION)
+        self.missing.versions -= versions
+        sightings, seen = self._sightings, update(self.keyring, versions, self.missing)
         if sightings is not None and seen != sightings.read():
             sightings.write(seen)
             if sightings.fault:

@@ -21,11 +21,13 @@ class Comparison:
     versions: set[Uid] = field(default_factory=set)
     epochs: dict[bytes, int] = field(default_factory=dict)
     new_epochs: list[EpochKeys] = field(default_factory=list)
+    damage: bool = False
+    """Whether something in `meta/` is damaged: what is missing may be in there, and the damage is said anyway."""
 
     @property
     def anything_missing(self) -> bool:
         """Whether the repository is older than it was, or has lost files."""
-        return bool(self.versions or self.epochs)
+        return bool((self.versions and not self.damage) or self.epochs)
 
     def announcements(self) -> list[str]:
         """Return what to say of epochs that this host has not seen before."""
@@ -41,13 +43,14 @@ class Comparison:
         if self.versions:
             shown = ", ".join(sorted(uid.hex()[:8] for uid in self.versions)[:5])
             more = ", …" if len(self.versions) > 5 else ""  # noqa: PLR2004
-            parts.append(f"{len(self.versions)} versions that were there ({shown}{more})")
+            noun = "version" if len(self.versions) == 1 else "versions"
+            parts.append(f"{len(self.versions)} {noun} seen here before ({shown}{more})")
         if self.epochs:
-            parts.append(f"epochs that were there ({', '.join(map(str, sorted(self.epochs.values())))})")
+            parts.append(f"epochs seen here before ({', '.join(map(str, sorted(self.epochs.values())))})")
         return RolledBack(
-            f"missing from {location}, and nobody has removed it: {' and '.join(parts)}. "
-            "Files in meta/ or keys/ were lost, or somebody has put an older state back",
-            advice="bring it back from another copy (`packstore repair --from`, or rsync); if it is meant to be so, "
+            f"missing from {location}, and never removed: {' and '.join(parts)}; "
+            "files in meta/ or keys/ were lost, or somebody has put an older state back",
+            advice="bring them back from another copy (`packstore repair --from`, or rsync); if it is meant to be so, "
             "say `packstore status --accept-missing`",
         )
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from packstore.blocks import Extent
+from packstore.codec.key import Key
 from packstore.codec.secret import format_secret
 from packstore.format.document import DocumentType, encode_document
 from packstore.format.intent import CondemnedList, encode_list
@@ -33,7 +34,7 @@ class Aged:
     world: World = field(init=False)
 
     def __post_init__(self) -> None:
-        self.program.key.write_text(format_secret(bytes(range(20))) + "\n")
+        self.program.key.write_text(format_secret(Key(bytes(range(20)))) + "\n")
         self.program.key.chmod(0o600)
         self.world = World(FileStorage(self.program.repo), self.program.home / "library-index").create()
 

@@ -145,9 +145,9 @@ def test_terminal_of_another_alphabet(stored: Program, device: Path) -> None:
 def test_unforeseen_failure(stored: Program) -> None:
     """A mistake in packstore would greet people with a traceback, and scripts without a document."""
     code = (
-        "import sys; from packstore.cli import main\nfrom packstore.repository import repository\n"
+        "import os, sys; from packstore.cli import main\nfrom packstore.repository import repository\n"
         "def fail(*_): raise ZeroDivisionError('of course')\n"
-        "repository.Repository.states = fail\nsys.exit(main.run(sys.argv[1:]))"
+        "repository.Repository.states = fail\nsys.exit(main.run(sys.argv[1:], os.environ))"
     )
     command = [sys.executable, "-c", code, "ls", "-r", str(stored.repo), "--key-file", str(stored.key)]
     done = stored.run([*command, "--json"])
