@@ -24,14 +24,14 @@ _MAX_LAST: Final = 4096
 
 
 class Bits:
-    """A set of record numbers."""
+    """A set of record numbers. What the index has learnt of since is in it too: nobody has looked at that yet."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._size = 0
 
     def extend(self, size: int) -> None:
-        """Make room for the numbers below `size`; the new ones are in the set: nobody has looked at them yet."""
+        """Make room for the numbers below `size`; the new ones are in the set, as they were before."""
         if size <= self._size:
             return
         spare = -self._size % 8
@@ -52,14 +52,18 @@ class Bits:
 
     def add(self, number: int) -> None:
         """Put a number into the set."""
-        self._bytes[number >> 3] |= 1 << (number & 7)
+        if number < self._size:
+            self._bytes[number >> 3] |= 1 << (number & 7)
 
     def __contains__(self, number: int) -> bool:
-        return bool(self._bytes[number >> 3] >> (number & 7) & 1)
+        return number >= self._size or bool(self._bytes[number >> 3] >> (number & 7) & 1)
 
     def count(self, first: int, count: int) -> int:
         """Return how many of the `count` numbers from `first` are in the set."""
-        end = first + count
+        end = min(first + count, self._size)
+        beyond = first + count - max(end, first)
+        if beyond:
+            return beyond + (self.count(first, end - first) if end > first else 0)
         window = int.from_bytes(self._bytes[first >> 3 : (end + 7) >> 3], "little") >> (first & 7)
         return (window & ((1 << count) - 1)).bit_count()
 
