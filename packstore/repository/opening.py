@@ -25,17 +25,20 @@ from packstore.format.document import (
     Document,
     DocumentType,
     RepositoryFile,
-    Slot,
     SlotKind,
     decode_repository,
 )
 from packstore.repository.documents import REPOSITORY_NAME, key_name, read_doubled
-from packstore.repository.keyfiles import read_key_files, require_mac, take_in_epochs
+from packstore.repository.keyfiles import KeyFiles, read_key_files, require_mac, take_in_epochs
 from packstore.storage.base import Storage
 
 _KEYS: Final = (
     "copy the files of keys/ that are damaged or missing from another copy of the repository: they are the same there; "
     "or bring them back with `packstore key import`; `packstore check --keyless` names the damaged ones"
+)
+_ANOTHER: Final = (
+    "look for typing errors, also in a recovery key; any of its passphrases, key files and recovery keys will do. "
+    "If its slot in keys/ is lost, `packstore key import` brings it back"
 )
 AskCredential = Callable[[set[SlotKind]], Credential]
 """Asked for a credential, told which kinds of slot there are; called only for an encrypted repository."""
@@ -81,7 +84,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
 
     Raises:
         WrongKey: the credential opens no slot.
-        KeysUnreadable: no slot or no epoch can be read.
+        KeysUnreadable: no slot or no epoch can be read, or that of the credential may be among those that cannot.
         TamperedRepository: a MAC is wrong, or it claims not to be encrypted to someone who has a key.
     """
     file = opened.file
@@ -96,7 +99,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
     if not files.slots:
         raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read", advice=_KEYS)
     kinds = {slot.header.kind for _, slot in files.slots.values()}
-    document, slot = _open_any(list(files.slots.values()), ask(kinds), opened, storage)
+    document, slot = _open_any(files, ask(kinds), opened, storage)
     keyring = Keyring(file.id, slot.root, encrypted=True, slot=slot)
     require_mac(opened.document, keyring, REPOSITORY_NAME)
     require_mac(document, keyring, key_name(slot.id))
@@ -107,9 +110,9 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
 
 
 def _open_any(
-    slots: list[tuple[Document, Slot]], credential: Credential, opened: OpenedFile, storage: Storage
+    files: KeyFiles, credential: Credential, opened: OpenedFile, storage: Storage
 ) -> tuple[Document, OpenSlot]:
-    for document, slot in slots:
+    for document, slot in files.slots.values():
         if not credential.can_open(slot.header.kind):
             continue
         try:
@@ -118,5 +121,10 @@ def _open_any(
             raise TamperedRepository(f"{key_name(slot.header.id)} was changed: {error.reason}") from error
         if found is not None:
             return document, found
-    what = "passphrase" if credential.kind is SlotKind.PASSPHRASE else "key file"
-    raise WrongKey(f"this {what} does not open the repository at {storage.location}")
+    what = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
+    if files.unreadable:
+        names = ", ".join(files.unreadable)
+        message = f"this {what[credential.kind]} opens no slot that can be read; {names} cannot be read, nor its copy"
+        raise KeysUnreadable(message, advice=f"use another key, if there is one; {_KEYS}")
+    message = f"this {what[credential.kind]} does not open the repository at {storage.location}"
+    raise WrongKey(message, advice=_ANOTHER)
