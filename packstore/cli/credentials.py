@@ -204,9 +204,8 @@ def _read(path: str) -> str:
     except OSError as error:
         raise KeyUnavailable(f"the passphrase cannot be read from {path}: {error.strerror}") from None
     if len(data) > _MAX_PASSPHRASE_BYTES:
-        raise KeyUnavailable(
-            f"{path} is too long to be a passphrase", advice="name a file that holds the passphrase and nothing else"
-        )
+        advice = "name a file that holds the passphrase and nothing else"
+        raise KeyUnavailable(f"{path} is too long to be a passphrase", advice=advice)
     return _text(data, path)
 
 
