@@ -37,17 +37,19 @@ class Comparison:
 
     def error(self, location: str) -> RolledBack:
         """Return what to tell somebody about what is missing."""
-        parts = []
+        parts, ways = [], []
         if self.versions:
             shown = ", ".join(sorted(uid.hex()[:8] for uid in self.versions)[:5])
             more = ", …" if len(self.versions) > 5 else ""  # noqa: PLR2004
             parts.append(f"{len(self.versions)} versions that were there ({shown}{more})")
+            ways.append("`packstore repair --from`")
         if self.epochs:
             parts.append(f"epochs that were there ({', '.join(map(str, sorted(self.epochs.values())))})")
+            ways.append("`packstore key import`")
         return RolledBack(
             f"missing from {location}, and nobody has removed it: {' and '.join(parts)}. "
             "Files in meta/ or keys/ were lost, or somebody has put an older state back",
-            advice="bring it back from another copy (`packstore repair --from`, or rsync); if it is meant to be so, "
+            advice=f"bring it back from another copy ({', '.join([*ways, 'rsync'])}); if it is meant to be so, "
             "say `packstore status --accept-missing`",
         )
 

@@ -90,6 +90,18 @@ def test_quiet_without_a_terminal(program: Program) -> None:
     assert not program("init", "-q", "--reserve", "0", "--no-recovery-key").expect(0).out
 
 
+@pytest.mark.parametrize("command", [["key", "add", "--recovery"], ["key", "change", "recovery key"]], ids=" ".join)
+def test_quiet_with_a_new_one(program: Program, command: list[str]) -> None:
+    """A recovery key would take the place of another, and nobody would ever have seen it."""
+    env = {"PACKSTORE_KEY_FILE": str(program.key)}
+    old = program("--json", "init", "--reserve", "0").expect(0).json["recovery_key"]
+    program.plain("-q", *command, "-r", program.repo, env=env).refused(2, "--quiet")
+    assert len(program.json("key", "ls")["slots"]) == 2
+    program.plain("ls", "-r", program.repo, env={"PACKSTORE_PASSPHRASE": old}).expect(0)
+    done = program.plain("-q", "--json", *command, "-r", program.repo, env=env).expect(0)
+    program.plain("ls", "-r", program.repo, env={"PACKSTORE_PASSPHRASE": done.json["recovery_key"]}).expect(0)
+
+
 def test_none(program: Program) -> None:
     """A recovery key would be made that was not wanted."""
     done = program("--json", "init", "--reserve", "0", "--no-recovery-key").expect(0)
