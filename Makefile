@@ -49,7 +49,7 @@ soak: $(STAMP)  ## Let many processes work on one repository, some killed (SOAK_
 lint: $(STAMP)  ## Check style, formatting, spelling and sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell --ignore-words-list reencode --skip '*.pyc,*.hex,*.bin,./spec/vectors,./tests/golden' $(TEXTS)
+	$(BIN)/codespell --ignore-words-list reencode,padd --skip '*.pyc,*.hex,*.bin,./spec/vectors,./tests/golden' $(TEXTS)
 	$(BIN)/python tools/check_size.py
 
 fmt: $(STAMP)  ## Format the code and apply the safe fixes
