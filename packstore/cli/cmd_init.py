@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from packstore.cli.keys import kdf_option
+from packstore.cli.keys import UNSEEN, kdf_option
 from packstore.cli.opening import find_credentials, find_storage, state_directory
 from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import Output, size
@@ -84,8 +84,7 @@ def command(
     recovery_key = None if no_encryption or no_recovery_key else Key(os.urandom(SECRET_BYTES))
     confirmed = recovery_key is not None and _has_terminal(settings)
     if recovery_key and settings.quiet and not (settings.json or confirmed):
-        message = "--quiet would keep the recovery key from being shown, and it is shown only once"
-        raise UsageError(message, advice="leave it out, or say --json, or --no-recovery-key")
+        raise UsageError(UNSEEN, advice="leave it out, or say --json, or --no-recovery-key")
     if no_encryption:
         options = CreateOptions(block_size, pack_size, reserve_bytes=reserve)
     else:

@@ -33,6 +33,10 @@ _SYSTEMD: Final = "CREDENTIALS_DIRECTORY"
 _SYSTEMD_PASSPHRASE: Final = "packstore.passphrase"
 _SYSTEMD_KEY: Final = "packstore.key"
 _MAX_KEY_FILE_BYTES: Final = 4096
+_MAX_PASSPHRASE_BYTES: Final = 65536
+"""Of a file: a path that is mistyped may be that of a disk."""
+_NOBODY: Final = "a passphrase is needed and there is no terminal to ask on"
+_KEY_FILE_ADVICE: Final = "name it with --key-file or PACKSTORE_KEY_FILE, or give the recovery key as a passphrase"
 _ADVICE: Final = f"set {', '.join(PASSPHRASE_SOURCES)}, or name a key file with --key-file"
 
 Warn = Callable[[str], None]
@@ -81,12 +85,20 @@ class Credentials:
         if key and not self._names_passphrase and _takes_key_file(kinds, passphrase=passphrase is not None):
             return Credential.from_secret(read_key_file(key))
         text = self._given_passphrase()
-        if text is None and SlotKind.PASSPHRASE not in kinds and not _has_terminal():
-            raise _key_file_missing()
+        if text is None and not _has_terminal():
+            raise self._nobody_to_ask(kinds)
         if text is None:
             what = "Passphrase" if SlotKind.PASSPHRASE in kinds else "Recovery key or line of the key file"
             text = _prompt(f"{what} for {self._repository}")
         return _as_credential(text, kinds)
+
+    def _nobody_to_ask(self, kinds: set[SlotKind]) -> PassphraseMissing:
+        if SlotKind.PASSPHRASE not in kinds:
+            return PassphraseMissing("this repository is opened by a key file", advice=_KEY_FILE_ADVICE)
+        if self._key_file is None:
+            return PassphraseMissing(_NOBODY, advice=_ADVICE)
+        message = "this repository is opened by a passphrase, and no slot of it takes a key file"
+        return PassphraseMissing(message, advice=f"set {', '.join(PASSPHRASE_SOURCES)}")
 
     def for_new_repository(self) -> Credential:
         """Return the credential to make a repository with; a key file that does not exist is made.
@@ -124,7 +136,8 @@ class Credentials:
             if value or (value is not None and name == PASSPHRASE):
                 return _not_empty(read(value), name)
         path = self._from_systemd(_SYSTEMD_PASSPHRASE)
-        return _not_empty(_read(str(path)), str(path)) if path else None
+        advice = "give the service a passphrase in this credential, or do not load it"
+        return _not_empty(_read(str(path)), str(path), advice) if path else None
 
     def _from_systemd(self, name: str) -> Path | None:
         """Return the file of a systemd credential, if the service was given it."""
@@ -151,10 +164,16 @@ def _as_credential(text: str, kinds: set[SlotKind]) -> Credential:
     """
     if kinds - {SlotKind.PASSPHRASE}:
         try:
-            return Credential.from_secret(parse_secret(text))
-        except KeyFileUnusable:
+            return Credential.from_secret(parse_secret(text), SlotKind.RECOVERY)
+        except KeyFileUnusable as error:
             if SlotKind.PASSPHRASE not in kinds:
-                raise _key_file_missing() from None
+                message = (
+                    f"only a key file or a recovery key opens this repository, and this is neither: {error.message}"
+                )
+                advice = (
+                    f"{_KEY_FILE_ADVICE}; if a passphrase was enough before, its slot is lost: `packstore key import`"
+                )
+                raise PassphraseMissing(message, advice=advice) from None
     return Credential.from_passphrase(text)
 
 
@@ -168,14 +187,9 @@ def _new(text: str) -> Credential:
     raise KeyUnavailable(message, advice="name a file that holds it with --key-file, or choose a passphrase")
 
 
-def _key_file_missing() -> PassphraseMissing:
-    advice = "name it with --key-file or PACKSTORE_KEY_FILE, or give the recovery key as a passphrase"
-    return PassphraseMissing("this repository is opened by a key file", advice=advice)
-
-
-def _not_empty(text: str, origin: str) -> str:
+def _not_empty(text: str, origin: str, advice: str = "") -> str:
     if not text.strip("\r\n"):
-        raise PassphraseMissing(f"the passphrase from {origin} is empty", advice=f"set or unset {origin}")
+        raise PassphraseMissing(f"the passphrase from {origin} is empty", advice=advice or f"set or unset {origin}")
     return text
 
 
@@ -185,9 +199,14 @@ def _itself(value: str) -> str:
 
 def _read(path: str) -> str:
     try:
-        return _text(Path(path).read_bytes(), path)
+        with Path(path).open("rb") as file:
+            data = file.read(_MAX_PASSPHRASE_BYTES + 1)
     except OSError as error:
         raise KeyUnavailable(f"the passphrase cannot be read from {path}: {error.strerror}") from None
+    if len(data) > _MAX_PASSPHRASE_BYTES:
+        advice = "name a file that holds the passphrase and nothing else"
+        raise KeyUnavailable(f"{path} is too long to be a passphrase", advice=advice)
+    return _text(data, path)
 
 
 def _run(command: str) -> str:
@@ -227,7 +246,7 @@ def _has_terminal() -> bool:
 
 def _prompt(question: str, *, confirm: bool = False, advice: str = _ADVICE) -> str:
     if not _has_terminal():
-        raise PassphraseMissing("a passphrase is needed and there is no terminal to ask on", advice=advice)
+        raise PassphraseMissing(_NOBODY, advice=advice)
     answer: str = click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
     return answer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from packstore.cli.credentials import make_key_file, read_key_file
-from packstore.cli.keys import KIND_WORDS, changing, kdf_option, open_key_store
+from packstore.cli.keys import KIND_WORDS, UNSEEN, changing, kdf_option, open_key_store
 from packstore.cli.opening import find_credentials
 from packstore.cli.options import Settings, common_options_without, pass_settings
 from packstore.cli.output import Output
@@ -66,10 +66,13 @@ def new_credential(
 
     Raises:
         KeyUnavailable: there is no passphrase to be had, or the key file is none.
+        UsageError: no key file is named, or a recovery key would not be shown.
     """
     if kind is SlotKind.PASSPHRASE:
         return None, find_credentials(settings).new_passphrase()
     if kind is SlotKind.RECOVERY:
+        if settings.quiet and not settings.json:
+            raise UsageError(UNSEEN, advice="leave it out, or say --json")
         secret = Key(os.urandom(SECRET_BYTES))
     elif key_file is None:
         raise UsageError("which key file?", advice="name it with --key-file F")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -26,6 +26,7 @@ kdf_option = click.option(
     help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
 )
 
+UNSEEN: Final = "--quiet would keep the recovery key from being shown, and it is shown only once"
 KIND_WORDS = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
 
 

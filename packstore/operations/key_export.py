@@ -36,7 +36,7 @@ from packstore.format.export import Export, decode_export, encode_export
 from packstore.ids import Uid
 from packstore.operations.keys import KeyStore
 from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX
-from packstore.repository.documents import COPY_SUFFIX, REPOSITORY_NAME, key_name, move_aside
+from packstore.repository.documents import COPY_SUFFIX, KEYS_PREFIX, REPOSITORY_NAME, key_name, move_aside
 from packstore.repository.keyfiles import KeyFiles, read_key_files, take_in_epochs
 from packstore.storage.base import Storage
 
@@ -124,6 +124,7 @@ def import_keys(storage: Storage, data: bytes, ask: Callable[[set[SlotKind]], Cr
     for uid, content in parsed.data.items():
         if uid not in keyring.removed:
             wanted |= {key_name(uid): content, key_name(uid) + COPY_SUFFIX: content}
+    storage.prepare([KEYS_PREFIX])  # the directory may be lost with all that was in it
     return _write(storage, keyring, wanted)
 
 

@@ -7,6 +7,7 @@ Before: codec.slots. After: repository.opening.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
@@ -16,6 +17,7 @@ from packstore.format.document import (
     DocumentType,
     RepositoryFile,
     SlotHeader,
+    SlotKind,
     encode_repository,
 )
 from packstore.format.record import Encryption
@@ -42,6 +44,8 @@ from packstore.repository.keyfiles import write_epoch, write_slot
 from packstore.repository.reserve import RESERVE_FILES, make_reserve
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
+
+_LABELS: Final = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOp
             keyring.repository_id,
             root,
             costs=KDF_COSTS[options.kdf],
-            label=credential.kind.name.lower().replace("_", " "),
+            label=_LABELS[credential.kind],
             date_ms=runtime.now_ms(),
             random=runtime.random,
         )

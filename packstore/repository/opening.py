@@ -36,6 +36,10 @@ _KEYS: Final = (
     "copy the files of keys/ that are damaged or missing from another copy of the repository: they are the same there; "
     "or bring them back with `packstore key import`; `packstore check --keyless` names the damaged ones"
 )
+_ANOTHER: Final = (
+    "look for typing errors, also in a recovery key; any of its passphrases, key files and recovery keys will do. "
+    "If its slot in keys/ is lost, `packstore key import` brings it back"
+)
 AskCredential = Callable[[set[SlotKind]], Credential]
 """Asked for a credential, told which kinds of slot there are; called only for an encrypted repository."""
 
@@ -80,7 +84,7 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
 
     Raises:
         WrongKey: the credential opens no slot.
-        KeysUnreadable: no slot or no epoch can be read.
+        KeysUnreadable: no slot or no epoch can be read, or that of the credential may be among those that cannot.
         TamperedRepository: a MAC is wrong, or it claims not to be encrypted to someone who has a key.
     """
     file = opened.file
@@ -117,10 +121,10 @@ def _open_any(
             raise TamperedRepository(f"{key_name(slot.header.id)} was changed: {error.reason}") from error
         if found is not None:
             return document, found
+    what = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
     if files.unreadable:
-        message = (
-            f"no key slot that can be read is opened by this key, and {files.unreadable[0]} and its copy cannot be"
-        )
-        raise KeysUnreadable(message, advice=_KEYS)
-    what = "passphrase" if credential.kind is SlotKind.PASSPHRASE else "key file"
-    raise WrongKey(f"this {what} does not open the repository at {storage.location}")
+        names = ", ".join(files.unreadable)
+        message = f"this {what[credential.kind]} opens no slot that can be read; {names} cannot be read, nor its copy"
+        raise KeysUnreadable(message, advice=f"use another key, if there is one; {_KEYS}")
+    message = f"this {what[credential.kind]} does not open the repository at {storage.location}"
+    raise WrongKey(message, advice=_ANOTHER)

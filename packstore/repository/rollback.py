@@ -39,18 +39,20 @@ class Comparison:
 
     def error(self, location: str) -> RolledBack:
         """Return what to tell somebody about what is missing."""
-        parts = []
+        parts, ways = [], []
         if self.versions:
             shown = ", ".join(sorted(uid.hex()[:8] for uid in self.versions)[:5])
             more = ", …" if len(self.versions) > 5 else ""  # noqa: PLR2004
             noun = "version" if len(self.versions) == 1 else "versions"
             parts.append(f"{len(self.versions)} {noun} seen here before ({shown}{more})")
+            ways.append("`packstore repair --from`")
         if self.epochs:
             parts.append(f"epochs seen here before ({', '.join(map(str, sorted(self.epochs.values())))})")
+            ways.append("`packstore key import`")
         return RolledBack(
             f"missing from {location}, and never removed: {' and '.join(parts)}; "
             "files in meta/ or keys/ were lost, or somebody has put an older state back",
-            advice="bring them back from another copy (`packstore repair --from`, or rsync); if it is meant to be so, "
+            advice=f"bring them back from another copy ({', '.join([*ways, 'rsync'])}); if it is meant to be so, "
             "say `packstore status --accept-missing`",
         )
 

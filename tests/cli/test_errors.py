@@ -191,18 +191,20 @@ def test_keys_lost(stored: Program) -> None:
 
 
 def test_one_key_file_and_its_copy_damaged(stored: Program) -> None:
-    """A bad epoch would be reported without a word about where a good one is to be had."""
-    said = set()
+    """A bad epoch or slot would look like a wrong key, or be reported without a word about where a good one is."""
+    said = []
     for path in [path for path in stored.repo.glob("keys/*") if not path.suffix]:
         twins = {twin: twin.read_bytes() for twin in (path, path.with_suffix(".copy"))}
         for twin, content in twins.items():
             twin.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        done = stored("ls").refused(24, "another copy of the repository", "check --keyless")
-        said |= {word for word in ("slot", "epoch") if f"no key {word}" in done.err or f"no {word}" in done.err}
+        done = stored("ls")
+        if done.code:  # that of the recovery key is not needed
+            done.refused(24, "another copy of the repository", "check --keyless", "key import")
+            said += [word for word in ("no slot", "no epoch") if word in done.err]
         assert str(path.name) in stored.plain("check", "--keyless", "-r", stored.repo).expect(40).out
         for twin, content in twins.items():
             twin.write_bytes(content)
-    assert said == {"slot", "epoch"}
+    assert sorted(said) == ["no epoch", "no slot"]
     stored("ls").expect(0)
 
 

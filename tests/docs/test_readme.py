@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions/README.md", "docs/RETENTION.md"]
+PAGES = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/decisions/README.md",
+    "docs/RETENTION.md",
+    "docs/SECURITY.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
