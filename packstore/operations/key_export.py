@@ -15,6 +15,7 @@ from packstore.errors import (
     NameNotFound,
     RepositoryError,
     RepositoryNotFound,
+    StorageError,
     TamperedRepository,
     WrongKey,
 )
@@ -36,7 +37,7 @@ from packstore.format.export import Export, decode_export, encode_export
 from packstore.ids import Uid
 from packstore.operations.keys import KeyStore
 from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX
-from packstore.repository.documents import COPY_SUFFIX, REPOSITORY_NAME, key_name, move_aside
+from packstore.repository.documents import COPY_SUFFIX, KEYS_PREFIX, REPOSITORY_NAME, key_name, move_aside
 from packstore.repository.keyfiles import KeyFiles, read_key_files, take_in_epochs
 from packstore.storage.base import Storage
 
@@ -188,17 +189,20 @@ def _repository_names(storage: Storage, keyring: Keyring, file: RepositoryFile, 
 
 
 def _write(storage: Storage, keyring: Keyring, wanted: dict[str, bytes]) -> list[str]:
+    storage.prepare([KEYS_PREFIX])  # it may have been lost as a whole
     written = []
     for name, content in wanted.items():
-        try:
-            document = _any_document(storage.read(name))
-            whole = check_document_mac(document, keyring.keys_mac)
-        except NameNotFound:
-            whole = False
-        except FormatError:
-            whole = False
+        if _is_whole(storage, keyring, name):
+            continue
+        if storage.exists(name):
             move_aside(storage, name)
-        if not whole:
-            storage.put(name, content)
-            written.append(name)
+        storage.put(name, content)
+        written.append(name)
     return written
+
+
+def _is_whole(storage: Storage, keyring: Keyring, name: str) -> bool:
+    try:
+        return check_document_mac(_any_document(storage.read(name)), keyring.keys_mac)
+    except (FormatError, StorageError):  # a bad sector, too
+        return False

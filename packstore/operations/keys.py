@@ -18,7 +18,7 @@ from packstore.errors import (
     StorageGone,
     UsageError,
 )
-from packstore.format.document import Epoch, Slot, SlotHeader, check_document_mac
+from packstore.format.document import Epoch, Slot, SlotHeader, SlotKind, check_document_mac
 from packstore.format.record import Encryption
 from packstore.ids import Uid
 from packstore.limits import MAX_SLOTS
@@ -162,9 +162,11 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
 
     Raises:
         KeyStillNeeded: there are as many slots as there can be.
+        UsageError: it is a secret that opens a slot already.
         StorageError: it may or may not be there; nothing else has changed.
     """
     keyring = store.keyring
+    _refuse_twice(store, credential)
     if len(read_key_files(store.storage).slots) >= MAX_SLOTS:
         raise KeyStillNeeded(f"a repository has at most {MAX_SLOTS} slots", advice="remove one: `packstore key rm`")
     keyring.newest  # noqa: B018  raises if not everything can be given to it
@@ -182,6 +184,20 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
     complete(store)
     _prove(store, slot.header.id, credential)
     return slot.header.id
+
+
+def _refuse_twice(store: KeyStore, credential: Credential) -> None:
+    """Refuse a second slot for one secret: whoever removes one of them would believe that it opens nothing more.
+
+    Passphrases are not compared: that costs seconds for each slot there is.
+    """
+    if credential.kind is SlotKind.PASSPHRASE:
+        return
+    files = _read(store)
+    for header in living_slots(store.keyring, files):
+        if open_slot(files.slots[header.id][1], credential, store.keyring.repository_id):
+            message = f"this key opens slot {header.id.hex()[:8]} already"
+            raise UsageError(message, advice="nothing is to be done; `packstore key ls` lists the slots")
 
 
 def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Slot | None = None) -> EpochKeys:

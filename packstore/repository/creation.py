@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
-from packstore.codec.slots import KDF_COSTS, ROOT_BYTES, Credential, make_epoch, make_slot
+from packstore.codec.slots import KDF_COSTS, KIND_WORDS, ROOT_BYTES, Credential, make_epoch, make_slot
 from packstore.errors import NameNotFound, RepositoryExists, RepositoryNotFound, UsageError
 from packstore.format.document import (
     DocumentType,
@@ -146,7 +146,7 @@ def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOp
             keyring.repository_id,
             root,
             costs=KDF_COSTS[options.kdf],
-            label=credential.kind.name.lower().replace("_", " "),
+            label=KIND_WORDS[credential.kind],
             date_ms=runtime.now_ms(),
             random=runtime.random,
         )
