@@ -211,7 +211,7 @@ def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Sl
     newest = keyring.newest
     gone = {without.header.id} if without else set()
     slots = [header for header in living_slots(keyring, _read(store)) if header.id not in gone]
-    epoch, _ = make_epoch(
+    epoch, secret = make_epoch(
         keyring.highest + 1,
         encryption or newest.encryption,
         slots,
@@ -221,9 +221,10 @@ def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Sl
     )
     write_epoch(store.storage, keyring, epoch)
     keyring.take_in(epoch)
+    # Known to whoever made it, even where their own slot was removed: it is not new to this host when they come back.
+    keyring.add_epoch(epoch.number, secret, epoch.encryption, date_ms=epoch.date_ms, slots=set(epoch.sealed))
     complete(store)
-    # Not `newest`: whoever removes the slot that was opened cannot open what comes after it.
-    return next((each for each in keyring.epochs if each.number == epoch.number), newest)
+    return next(each for each in keyring.epochs if each.number == epoch.number)
 
 
 def require_removable(store: KeyStore, slot: Slot) -> None:
