@@ -41,12 +41,9 @@ class Comparison:
         if self.versions:
             shown = ", ".join(sorted(uid.hex()[:8] for uid in self.versions)[:5])
             more = ", …" if len(self.versions) > 5 else ""  # noqa: PLR2004
-            what = "1 version that was" if len(self.versions) == 1 else f"{len(self.versions)} versions that were"
-            parts.append(f"{what} there ({shown}{more})")
+            parts.append(f"{len(self.versions)} versions that were there ({shown}{more})")
         if self.epochs:
-            numbers = ", ".join(map(str, sorted(self.epochs.values())))
-            what = f"epoch {numbers} that was" if len(self.epochs) == 1 else f"epochs {numbers} that were"
-            parts.append(f"{what} there")
+            parts.append(f"epochs that were there ({', '.join(map(str, sorted(self.epochs.values())))})")
         return RolledBack(
             f"missing from {location}, and nobody has removed it: {' and '.join(parts)}. "
             "Files in meta/ or keys/ were lost, or somebody has put an older state back",
