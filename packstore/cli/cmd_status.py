@@ -72,6 +72,8 @@ def _accept(settings: Settings, output: Output) -> None:
     settings.rolled_back = None
     versions, epochs = sorted(uid.hex() for uid in missing.versions), sorted(missing.epochs.values())
     what = f"{counted(len(versions), 'version')} and {counted(len(epochs), 'epoch')} are not missed any more"
+    if not missing.anything_missing:
+        what = "nothing is missing: there is nothing to accept"
     output.result({"accepted_versions": versions, "accepted_epochs": epochs}, [what])
 
 

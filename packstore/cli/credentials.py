@@ -53,7 +53,14 @@ class Credentials:
         self._warn = warn
 
     def asking(self) -> "Credentials":
-        """Return credentials that are asked for at the terminal, whatever else is given."""
+        """Return credentials that are asked for at the terminal, whatever else is given.
+
+        Raises:
+            PassphraseMissing: there is no terminal.
+        """
+        if not _has_terminal():
+            advice = "run it at a terminal, or leave --ask out to test what is set or named by --key-file"
+            raise PassphraseMissing("there is no terminal to ask on", advice=advice)
         return Credentials({}, None, self._repository, self._warn)
 
     @property

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from packstore.cli.credentials import make_key_file, read_key_file
-from packstore.cli.keys import KIND_WORDS, UNSEEN, changing, kdf_option, open_key_store
+from packstore.cli.keys import UNSEEN, changing, kdf_option, open_key_store
 from packstore.cli.opening import find_credentials
 from packstore.cli.options import Settings, common_options_without, pass_settings
 from packstore.cli.output import Output
 from packstore.codec.key import Key
 from packstore.codec.secret import SECRET_BYTES, format_secret
-from packstore.codec.slots import Credential
+from packstore.codec.slots import KIND_WORDS, Credential
 from packstore.errors import UsageError
 from packstore.format.document import SlotKind
 from packstore.operations.keys import add_slot

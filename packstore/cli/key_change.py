@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 
 from packstore.cli.key_add import new_credential, with_secret
-from packstore.cli.keys import KIND_WORDS, changing, kdf_option, open_key_store, short
+from packstore.cli.keys import changing, kdf_option, open_key_store, short
 from packstore.cli.options import Settings, common_options_without, pass_settings
+from packstore.codec.slots import KIND_WORDS
+from packstore.errors import UsageError
+from packstore.format.document import SlotKind
 from packstore.operations.keys import add_slot, find_slot, remove_slot
 
 
@@ -38,6 +41,12 @@ def command(settings: Settings, slot: str, new_key_file: Path | None, kdf: str) 
     store = open_key_store(settings)
     old = find_slot(store, slot)
     kind, label = old.header.kind, old.header.label
+    if new_key_file and kind is not SlotKind.KEY_FILE:
+        message = (
+            f"slot {short(old.header)} takes a {KIND_WORDS[kind]}, and --key-file is for slots that take a key file"
+        )
+        advice = "to have another kind, use `packstore key add --key-file` and then `packstore key rm`"
+        raise UsageError(message, advice=advice)
     secret, credential = new_credential(settings, output, kind, new_key_file)
     with changing(store, "key change"):
         slot_id = add_slot(store, credential, label=label, kdf=kdf)

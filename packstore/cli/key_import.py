@@ -39,11 +39,17 @@ def command(settings: Settings, file: str) -> None:
     try:
         data = from_lines(_read(file))
     except FormatError as error:
-        error.advice = "look at that line again; O and 0, I, L and 1 are the same, all else counts"
+        error.advice = (
+            "scan or type them too: lines may come in any order"
+            if error.failure == "truncated"
+            else "look at that line again; O and 0, I, L and 1 are the same, all else counts"
+        )
         raise
     written = import_keys(storage, data, find_credentials(settings).ask)
     lines = [f"wrote {name}" for name in written] or ["nothing was missing: all of it is there"]
-    output.result({"written": written}, [*lines[:20], *([f"… {counted(len(lines), 'file')}"] if lines[20:] else [])])
+    output.result(
+        {"written": written}, [*lines[:20], *([f"… {counted(len(lines), 'file')} in all"] if lines[20:] else [])]
+    )
 
 
 def _read(file: str) -> str:

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from packstore.cli.keys import KIND_WORDS, day, epoch_document, open_key_store, short
+from packstore.cli.keys import day, epoch_document, open_key_store, short
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import table
 from packstore.cli.versions import iso_date
+from packstore.codec.slots import KIND_WORDS
 from packstore.operations.keys import KeyReport, SlotState, report_keys
 
 

@@ -2,8 +2,9 @@
 
 import click
 
-from packstore.cli.keys import KIND_WORDS, changing, open_key_store, short
+from packstore.cli.keys import changing, open_key_store, short
 from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.codec.slots import KIND_WORDS
 from packstore.operations.keys import find_slot, remove_slot
 
 
@@ -28,11 +29,14 @@ def command(settings: Settings, slot: str) -> None:
     with changing(store, "key rm"):
         found = find_slot(store, slot)
         remove_slot(store, found)
-    header, highest = found.header, store.keyring.highest
+    header, highest, own = found.header, store.keyring.highest, store.keyring.slot
+    before = "epoch 1" if highest <= 2 else f"epochs 1 to {highest - 1}"  # noqa: PLR2004
+    lines = [
+        f"removed slot {short(header)}, a {KIND_WORDS[header.kind]}; from now on everything is in epoch {highest}",
+        f"its holder may still read what was stored before, with a copy of the slot: {before}",
+    ]
+    if own and own.id == header.id:
+        lines.append("it is what opened the repository just now: the next command needs another one")
     settings.output().result(
-        {"removed": header.id.hex(), "kind": header.kind.name.lower(), "label": header.label, "epoch": highest},
-        [
-            f"removed slot {short(header)}, a {KIND_WORDS[header.kind]}; from now on everything is in epoch {highest}",
-            f"its holder may still read what was stored before, with a copy of the slot: epochs 1 to {highest - 1}",
-        ],
+        {"removed": header.id.hex(), "kind": header.kind.name.lower(), "label": header.label, "epoch": highest}, lines
     )

@@ -3,12 +3,13 @@
 import click
 
 from packstore.cli.key_ls import shortcomings
-from packstore.cli.keys import KIND_WORDS, epoch_document, short
+from packstore.cli.keys import epoch_document, short
 from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_credentials, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import table
 from packstore.codec.keyring import EpochKeys
+from packstore.codec.slots import KIND_WORDS
 from packstore.operations.key_test import KeyTest, try_keys
 
 

@@ -12,7 +12,7 @@ from packstore.cli.options import Settings
 from packstore.cli.versions import iso_date, local_time
 from packstore.codec.keyring import EpochKeys
 from packstore.codec.slots import KDF_COSTS
-from packstore.format.document import SlotHeader, SlotKind
+from packstore.format.document import SlotHeader
 from packstore.operations.keys import KeyStore, announced, open_store
 from packstore.repository.rollback import look_at_keys, note_keys
 from packstore.repository.runtime import Runtime
@@ -27,7 +27,6 @@ kdf_option = click.option(
 )
 
 UNSEEN: Final = "--quiet would keep the recovery key from being shown, and it is shown only once"
-KIND_WORDS = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
 
 
 def open_key_store(settings: Settings) -> KeyStore:

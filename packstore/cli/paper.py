@@ -9,7 +9,8 @@ from typing import Final
 
 import segno
 
-from packstore.cli.keys import KIND_WORDS, day, short
+from packstore.cli.keys import day, short
+from packstore.codec.slots import KIND_WORDS
 from packstore.format.document import SlotHeader
 from packstore.format.export import chunks
 

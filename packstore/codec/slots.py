@@ -25,6 +25,13 @@ from packstore.limits import GIB, MIB
 Random = Callable[[int], bytes]
 """Returns so many random bytes; injected, so that vectors can be made."""
 
+KIND_WORDS: Final = {
+    SlotKind.PASSPHRASE: "passphrase",
+    SlotKind.KEY_FILE: "key file",
+    SlotKind.RECOVERY: "recovery key",
+}
+"""What people call that which opens a slot; its label, too, unless they choose another."""
+
 ROOT_BYTES: Final = 32
 _NONCE_BYTES: Final = 24
 

@@ -5,6 +5,7 @@ Before: repository.documents. After: operations.check.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from packstore.codec.keyring import Keyring
@@ -12,20 +13,24 @@ from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.document import (
     Document,
     DocumentType,
+    Epoch,
+    RepositoryFile,
+    Slot,
     check_document_mac,
     decode_document,
     decode_epoch,
     decode_repository,
     decode_slot,
 )
-from packstore.format.intent import decode_intent, decode_list
+from packstore.format.intent import CondemnedList, Intent, decode_intent, decode_list
 from packstore.format.pack import Mac
 from packstore.operations.check_packs import Damage
 from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX, parse_pack_name
 from packstore.repository.documents import COPY_SUFFIX, GC_PREFIX, KEYS_PREFIX, REPOSITORY_NAME, key_name, key_uids
 from packstore.storage.base import Storage
 
-_DECODERS: Final = {
+_Value = RepositoryFile | Slot | Epoch | Intent | CondemnedList
+_DECODERS: Final[dict[DocumentType, Callable[[bytes], _Value]]] = {
     DocumentType.REPOSITORY: decode_repository,
     DocumentType.SLOT: decode_slot,
     DocumentType.EPOCH: decode_epoch,
@@ -93,8 +98,15 @@ def _read(storage: Storage, name: str, types: list[DocumentType]) -> Document:
             document = decode_document(data, document_type)
         except FormatError:
             continue
-        _DECODERS[document_type](document.body)
+        _require_name(name, _DECODERS[document_type](document.body))
         return document
     document = decode_document(data, types[-1])
-    _DECODERS[types[-1]](document.body)
+    _require_name(name, _DECODERS[types[-1]](document.body))
     return document
+
+
+def _require_name(name: str, value: _Value) -> None:
+    """Refuse what lies under the name of another one: readers pass it over."""
+    uid = value.header.id if isinstance(value, Slot) else value.id
+    if not isinstance(value, RepositoryFile) and uid.hex() not in name:
+        raise FormatError(name, "is another one than its name says")

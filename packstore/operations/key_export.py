@@ -15,6 +15,7 @@ from packstore.errors import (
     NameNotFound,
     RepositoryError,
     RepositoryNotFound,
+    StorageError,
     TamperedRepository,
     WrongKey,
 )
@@ -189,17 +190,20 @@ def _repository_names(storage: Storage, keyring: Keyring, file: RepositoryFile, 
 
 
 def _write(storage: Storage, keyring: Keyring, wanted: dict[str, bytes]) -> list[str]:
+    storage.prepare([KEYS_PREFIX])  # it may have been lost as a whole
     written = []
     for name, content in wanted.items():
-        try:
-            document = _any_document(storage.read(name))
-            whole = check_document_mac(document, keyring.keys_mac)
-        except NameNotFound:
-            whole = False
-        except FormatError:
-            whole = False
+        if _is_whole(storage, keyring, name):
+            continue
+        if storage.exists(name):
             move_aside(storage, name)
-        if not whole:
-            storage.put(name, content)
-            written.append(name)
+        storage.put(name, content)
+        written.append(name)
     return written
+
+
+def _is_whole(storage: Storage, keyring: Keyring, name: str) -> bool:
+    try:
+        return check_document_mac(_any_document(storage.read(name)), keyring.keys_mac)
+    except (FormatError, StorageError):  # a bad sector, too
+        return False

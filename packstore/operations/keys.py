@@ -18,7 +18,7 @@ from packstore.errors import (
     StorageGone,
     UsageError,
 )
-from packstore.format.document import Epoch, Slot, SlotHeader, check_document_mac
+from packstore.format.document import Epoch, Slot, SlotHeader, SlotKind, check_document_mac
 from packstore.format.record import Encryption
 from packstore.ids import Uid
 from packstore.limits import MAX_SLOTS
@@ -162,9 +162,11 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
 
     Raises:
         KeyStillNeeded: there are as many slots as there can be.
+        UsageError: it is a secret that opens a slot already.
         StorageError: it may or may not be there; nothing else has changed.
     """
     keyring = store.keyring
+    _refuse_twice(store, credential)
     if len(read_key_files(store.storage).slots) >= MAX_SLOTS:
         raise KeyStillNeeded(f"a repository has at most {MAX_SLOTS} slots", advice="remove one: `packstore key rm`")
     keyring.newest  # noqa: B018  raises if not everything can be given to it
@@ -184,6 +186,20 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
     return slot.header.id
 
 
+def _refuse_twice(store: KeyStore, credential: Credential) -> None:
+    """Refuse a second slot for one secret: whoever removes one of them would believe that it opens nothing more.
+
+    Passphrases are not compared: that costs seconds for each slot there is.
+    """
+    if credential.kind is SlotKind.PASSPHRASE:
+        return
+    files = _read(store)
+    for header in living_slots(store.keyring, files):
+        if open_slot(files.slots[header.id][1], credential, store.keyring.repository_id):
+            message = f"this key opens slot {header.id.hex()[:8]} already"
+            raise UsageError(message, advice="nothing is to be done; `packstore key ls` lists the slots")
+
+
 def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Slot | None = None) -> EpochKeys:
     """Start an epoch, sealed to every living slot but `without`, which is removed by it; return it.
 
@@ -195,7 +211,7 @@ def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Sl
     newest = keyring.newest
     gone = {without.header.id} if without else set()
     slots = [header for header in living_slots(keyring, _read(store)) if header.id not in gone]
-    epoch, _ = make_epoch(
+    epoch, secret = make_epoch(
         keyring.highest + 1,
         encryption or newest.encryption,
         slots,
@@ -205,9 +221,10 @@ def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Sl
     )
     write_epoch(store.storage, keyring, epoch)
     keyring.take_in(epoch)
+    # Known to whoever made it, even where their own slot was removed: it is not new to this host when they come back.
+    keyring.add_epoch(epoch.number, secret, epoch.encryption, date_ms=epoch.date_ms, slots=set(epoch.sealed))
     complete(store)
-    # Not `newest`: whoever removes the slot that was opened cannot open what comes after it.
-    return next((each for each in keyring.epochs if each.number == epoch.number), newest)
+    return next(each for each in keyring.epochs if each.number == epoch.number)
 
 
 def require_removable(store: KeyStore, slot: Slot) -> None:

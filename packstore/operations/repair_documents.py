@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from packstore.codec.keyring import Keyring
-from packstore.errors import FormatError, StorageError
-from packstore.format.document import DocumentType, decode_document, decode_epoch, decode_slot
+from packstore.format.document import DocumentType
 from packstore.ids import Uid
 from packstore.operations.check_documents import document_faults
 from packstore.repository.documents import COPY_SUFFIX, REPOSITORY_NAME, key_name, key_uids, move_aside
@@ -54,20 +53,7 @@ def _plan_pair(
 def _fault(storage: Storage, keyring: Keyring, name: str, uid: Uid | None) -> str:
     types = [DocumentType.REPOSITORY] if uid is None else _KEY_TYPES
     found = document_faults(storage, name, types, keyring)
-    if found:
-        return found[0].reason
-    return "" if uid is None or _id_of(storage, name) == uid else "is another slot or epoch than its name says"
-
-
-def _id_of(storage: Storage, name: str) -> Uid | None:
-    try:
-        data = storage.read(name)
-        try:
-            return decode_slot(decode_document(data, DocumentType.SLOT).body).header.id
-        except FormatError:
-            return decode_epoch(decode_document(data, DocumentType.EPOCH).body).id
-    except (FormatError, StorageError):
-        return None
+    return found[0].reason if found else ""
 
 
 def apply_documents(storage: Storage, other: Storage | None, fixes: list[DocumentFix]) -> None:

@@ -112,14 +112,18 @@ def read_list(storage: Storage, keyring: Keyring, name: str) -> CondemnedList:
         FormatError: it cannot be read, or is forged.
     """
     try:
-        document = decode_document(storage.read(name), DocumentType.LIST)
+        return _decode_list(name, storage.read(name), keyring)
+    except NameNotFound:
+        return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])
     except FormatError as error:
         error.message = f"{name}: {error.reason}"
         error.args = (error.message,)
         error.advice = "nobody may write before it is gone: `packstore gc` drops it if nobody else is collecting"
         raise
-    except NameNotFound:
-        return CondemnedList(Uid(bytes.fromhex(name[-32:])), [], [])
+
+
+def _decode_list(name: str, data: bytes, keyring: Keyring) -> CondemnedList:
+    document = decode_document(data, DocumentType.LIST)
     if not check_document_mac(document, keyring.pack_mac):
         raise FormatError(name, "its MAC is wrong: it is forged", failure="bad-mac")
     found = decode_list(document.body)

@@ -7,17 +7,15 @@ Before: codec.slots. After: repository.opening.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from packstore.codec.key import Key
 from packstore.codec.keyring import Keyring
-from packstore.codec.slots import KDF_COSTS, ROOT_BYTES, Credential, make_epoch, make_slot
+from packstore.codec.slots import KDF_COSTS, KIND_WORDS, ROOT_BYTES, Credential, make_epoch, make_slot
 from packstore.errors import NameNotFound, RepositoryExists, RepositoryNotFound, UsageError
 from packstore.format.document import (
     DocumentType,
     RepositoryFile,
     SlotHeader,
-    SlotKind,
     encode_repository,
 )
 from packstore.format.record import Encryption
@@ -44,8 +42,6 @@ from packstore.repository.keyfiles import write_epoch, write_slot
 from packstore.repository.reserve import RESERVE_FILES, make_reserve
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
-
-_LABELS: Final = {SlotKind.PASSPHRASE: "passphrase", SlotKind.KEY_FILE: "key file", SlotKind.RECOVERY: "recovery key"}
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,7 @@ def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOp
             keyring.repository_id,
             root,
             costs=KDF_COSTS[options.kdf],
-            label=_LABELS[credential.kind],
+            label=KIND_WORDS[credential.kind],
             date_ms=runtime.now_ms(),
             random=runtime.random,
         )
