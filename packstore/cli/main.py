@@ -133,6 +133,8 @@ def main() -> None:
     _occupy_descriptors()
     keep_large_blocks()
     try:
+        sys.unraisablehook = _come_again
+        signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _stop)
@@ -142,6 +144,10 @@ def main() -> None:
         _ignore_signals()
         code = Interrupted.exit_code
     sys.exit(code)
+
+
+_MOMENT: Final = 0.02
+"""Seconds, by which a callback is over."""
 
 
 class _Stopped(BaseException):
@@ -154,6 +160,14 @@ class _Stopped(BaseException):
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise _Stopped
+
+
+def _come_again(swallowed: "sys.UnraisableHookArgs") -> None:
+    """Have a request to end come again: what is raised in a callback, as while a module is imported, goes nowhere."""
+    if isinstance(swallowed.exc_value, _Stopped | KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+    else:
+        sys.__unraisablehook__(swallowed)
 
 
 def _ignore_signals() -> None:

@@ -85,6 +85,8 @@ class Keyring:
         self.removed: set[Uid] = set()
         self.retired: set[bytes] = set()
         self.numbers: set[int] = set()
+        self.missed: set[int] = set()
+        """Numbers of epochs that were seen before and are gone."""
         self._epochs: dict[bytes, EpochKeys] = {}
         self._by_id: dict[tuple[bytes, bool], RecordKey] = {}
 
@@ -97,7 +99,7 @@ class Keyring:
     @property
     def highest(self) -> int:
         """The highest number of an epoch, whether or not it is open; 0: there is none."""
-        return max(self.numbers, default=0)
+        return max(self.numbers | self.missed, default=0)
 
     @property
     def epochs(self) -> list[EpochKeys]:
@@ -121,6 +123,13 @@ class Keyring:
             raise KeysUnreadable(
                 "no epoch of this repository can be opened with this key",
                 advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
+            )
+        if max(self.missed, default=0) > usable[-1].number:
+            raise KeysUnreadable(
+                f"epoch {max(self.missed)}, seen here before, is gone: what is written in an older one may be readable "
+                "to somebody whom it shut out",
+                advice="bring it back with `packstore key import` or rsync; if it is meant to be gone, say `packstore "
+                "status --accept-missing`",
             )
         if usable[-1].number < self.highest:
             raise KeysUnreadable(

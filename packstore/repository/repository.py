@@ -152,6 +152,7 @@ class Repository:
 
     def accept_missing(self) -> None:
         """Take what is missing for what is meant."""
+        self.keyring.missed.clear()
         self.missing = Comparison()
         self.note_seen()
 

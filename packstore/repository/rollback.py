@@ -58,7 +58,10 @@ class Comparison:
 
 
 def compare(seen: Seen | None, keyring: Keyring, versions: set[Uid], events: Iterable[Event]) -> Comparison:
-    """Compare what is there now with what was seen; `events` are looked at only if versions are missing."""
+    """Compare what is there now with what was seen; `events` are looked at only if versions are missing.
+
+    The keyring learns of epochs that are missing: nothing is to be written in an older one.
+    """
     found = Comparison()
     if seen is None:
         return found
@@ -67,6 +70,7 @@ def compare(seen: Seen | None, keyring: Keyring, versions: set[Uid], events: Ite
         found.versions = gone - _removed(events)
     # By number: a key that was removed opens fewer of them.
     found.epochs = {key_id: number for key_id, number in seen.epochs.items() if number not in keyring.numbers}
+    keyring.missed.update(found.epochs.values())
     if seen.epochs:
         found.new_epochs = [epoch for epoch in keyring.epochs if epoch.data.id not in seen.epochs]
     return found

@@ -46,7 +46,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory, device: Path) -> dict[st
     """Repositories to copy, which is faster than to make them: an empty one, and one with a version."""
     root = tmp_path_factory.mktemp("templates")
     maker = Program(root, root / "empty", root / "key")
-    maker("init", "--no-recovery-key", "--reserve", "0", "--block-size", "64KiB", "--pack-size", "1MiB").expect(0)
+    maker("init", "--reserve", "0", "--block-size", "64KiB", "--pack-size", "1MiB").expect(0)
     shutil.copytree(root / "empty", root / "stored")
     Program(root, root / "stored", root / "key")("backup", device).expect(0)
     return {name: root / name for name in ("empty", "stored", "key")}

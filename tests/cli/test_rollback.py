@@ -133,6 +133,7 @@ def test_a_lost_epoch(stored: Program, device: Path) -> None:
     assert "(2)" in document["error"]["message"]
     stored("key", "ls").expect(26)
     stored("gc").expect(26)
+    stored("backup", device).refused(24, "seen here before", "key import", "--accept-missing")
     assert stored("restore", "disk.img", "-").expect(26).raw == device.read_bytes()
     for name, content in lost.items():
         name.write_bytes(content)
@@ -141,6 +142,7 @@ def test_a_lost_epoch(stored: Program, device: Path) -> None:
     copy.unlink()
     assert stored.json("status", "--accept-missing")["accepted_epochs"] == [2]
     stored("ls").expect(0)
+    stored("backup", device).expect(0)
 
 
 def test_a_clear_repository_in_place_of_an_encrypted_one(stored: Program, device: Path) -> None:

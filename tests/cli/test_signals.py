@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -204,3 +205,18 @@ def test_twice_in_a_terminal(repo: Program, image: Path, terminal: Callable[...,
     assert shown.shown.rfind("\x1b[?25h") > shown.shown.rfind("\x1b[?25l")
     assert not repo.json("ls")["versions"]
     repo("check").expect(0)
+
+
+def test_stopped_inside_a_callback(repo: Program) -> None:
+    """A signal while Python calls back, as it does when it imports, would be swallowed, and the backup go on for hours."""
+    code = (
+        "import os, signal, sys, time, weakref\nfrom packstore.cli import main\n"
+        "class Thing: pass\n"
+        "def run(*_):\n    thing = Thing()\n"
+        "    ref = weakref.ref(thing, lambda _: [os.kill(os.getpid(), signal.SIGTERM), time.sleep(0)])\n"
+        "    del thing\n    time.sleep(50)\n    return 0\n"
+        "main.run = run\nmain.main()"
+    )
+    done = repo.run([sys.executable, "-c", code])
+    assert done.code == 130
+    assert "ignored" not in done.err
