@@ -128,7 +128,8 @@ class Finisher:
         complete = True
         for pack in batch:
             self._marker.stop.check()
-            if self._expired():
+            # One pack at least, however long it took to find out which: or runs that are too short would never end.
+            if self._expired() and (ready or self.result.packs_deleted):
                 self.result.stopped = "the time is over"
                 complete = False
                 break

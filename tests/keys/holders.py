@@ -96,10 +96,10 @@ class KeyWorld(World):
         with announced(store, "key rm"):
             remove_slot(store, slot)
 
-    def migrate(self) -> Migration:
+    def migrate(self, max_seconds: float | None = None) -> Migration:
         """As `key migrate`."""
         with self.open() as repository:
-            options = GcOptions(renew=True, threads=self.threads)
+            options = GcOptions(renew=True, threads=self.threads, max_seconds=max_seconds)
             return migrate(repository, options, StopRequest(), NullProgress())
 
     def retire(self, spec: str) -> Retirement:

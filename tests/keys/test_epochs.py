@@ -86,6 +86,15 @@ def test_a_collection_brings_what_it_copies_into_the_newest_epoch(world: KeyWorl
     assert len(world.verify()) == 2
 
 
+def test_runs_that_are_always_too_short(world: KeyWorld) -> None:
+    """A night that is too short to find out what is to be done would be spent on that every night, for ever."""
+    done = world.migrate(max_seconds=0.0)
+    while done.left:
+        assert done.collected.packs_deleted == 1
+        assert len(world.verify()) == 3
+        done = world.migrate(max_seconds=0.0)
+
+
 def test_beside_a_backup(world: KeyWorld) -> None:
     """A backup under way would lose what it relies on."""
     with world.open() as repository:
