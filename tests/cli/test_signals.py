@@ -208,7 +208,7 @@ def test_twice_in_a_terminal(repo: Program, image: Path, terminal: Callable[...,
 
 
 def test_stopped_inside_a_callback(repo: Program) -> None:
-    """A signal while Python calls back, as it does when it imports, would be swallowed, and the backup go on for hours."""
+    """A signal while Python calls back, as when it imports, would be swallowed, and the backup go on for hours."""
     code = (
         "import os, signal, sys, time, weakref\nfrom packstore.cli import main\n"
         "class Thing: pass\n"
