@@ -5,6 +5,7 @@ Before: operations.scrub, operations.check_walk, operations.findings. After: the
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from packstore.errors import Interrupted, VersionNotFound
 from packstore.format.pack import PackType
@@ -29,6 +30,10 @@ from packstore.storage.base import Storage
 
 KEYLESS = "k"
 """How the local notes call a check by checksums only."""
+
+
+_ATTEMPTS: Final = 10
+"""At finding something, while collectors move it: each time what is new in `meta/` is read first."""
 
 
 @dataclass
@@ -161,10 +166,11 @@ def _walk(
 ) -> None:
     # A pack that cannot be made sense of may have held what nothing speaks of any more.
     any_damage = bool(reading.reports) or bool(repository.index.standing().places)
-    for attempt in range(2):
+    suspects = versions
+    for attempt in range(_ATTEMPTS):
+        known = repository.index.stamp()
         walker = Walker(repository, packs, reading, stop, any_damage=any_damage)
-        found = [walker.walk(version) for version in versions]
-        report.versions = [hit for hit in found if hit.ranges]
+        report.versions = [hit for hit in map(walker.walk, suspects) if hit.ranges]
         if not report.versions:
             break
         if not attempt:
@@ -172,7 +178,10 @@ def _walk(
         removed = _removed(repository)  # since they were listed: they may have been collected, and nothing is wrong
         versions = [version for version in versions if version.uid not in removed]
         report.versions = [hit for hit in report.versions if hit.version.uid not in removed]
-    wanted = {version.uid for version in versions}
+        suspects = [hit.version for hit in report.versions]
+        if repository.index.stamp() == known:
+            break  # else a collector may have moved it while it was looked for
+    wanted = {version.uid for version in suspects}
     report.missing = sorted(name for name, needing in walker.missing.items() if needing & wanted)
     report.versions_checked = len(versions)
     repository.index.notes.note_lacking({hit.version.uid: hit.lacking for hit in report.versions})

@@ -228,7 +228,7 @@ class _Collection:
         repository = self._repository
         found = survey(self._storage, repository.keyring, repository.runtime.process, self._own)
         lists = read_lists(self._storage, repository.keyring, list_names(self._storage))
-        result = repository.sync.synchronise(self._progress)
+        result = repository.synchronise(self._progress)
         if result.damage:
             raise unreadable(DamageError(result.damage[0]), "a pack in meta/")
         require_known_kinds(repository.index.kinds())

@@ -8,7 +8,7 @@ Before: packs.writer. After: operations.gc.
 from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import StorageGone
 from packstore.format.ledger import Scrub, encode_scrub
-from packstore.format.pack import PackHeader, PackType
+from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId
 from packstore.limits import META_PACK_BYTES
@@ -62,9 +62,7 @@ class Copier:
             self._seal(pack_type)
             pack = None
         if pack is None:
-            pack_id = repository.runtime.new_pack_id()
-            header = PackHeader(pack_type, pack_id, repository.file.id, repository.keyring.domain)
-            pack = self._open[pack_type] = PackWriter(repository.storage, header, repository.keyring.pack_mac)
+            pack = self._open[pack_type] = repository.new_pack(pack_type)
         pack.append(encoded)
         return pack.header.pack_id
 

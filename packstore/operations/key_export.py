@@ -22,7 +22,6 @@ from packstore.errors import (
 from packstore.format.document import (
     Document,
     DocumentType,
-    Epoch,
     RepositoryFile,
     Slot,
     SlotKind,
@@ -38,7 +37,7 @@ from packstore.ids import Uid
 from packstore.operations.keys import KeyStore
 from packstore.packs.names import BLOCKS_PREFIX, META_PREFIX
 from packstore.repository.documents import COPY_SUFFIX, KEYS_PREFIX, REPOSITORY_NAME, key_name, move_aside
-from packstore.repository.keyfiles import KeyFiles, read_key_files, take_in_epochs
+from packstore.repository.keyfiles import KeyFiles, genuine_epochs, read_key_files, take_in_epochs
 from packstore.storage.base import Storage
 
 
@@ -121,16 +120,12 @@ def import_keys(storage: Storage, data: bytes, ask: Callable[[set[SlotKind]], Cr
     take_in_epochs(keyring, parsed.files)
     wanted = _repository_names(storage, keyring, file, repository_bytes)
     there = read_key_files(storage)
-    take_in_epochs(keyring, KeyFiles(epochs=_genuine(there, keyring)))
+    take_in_epochs(keyring, KeyFiles(epochs=genuine_epochs(keyring, there)))
     for uid, content in parsed.data.items():
         if uid not in keyring.removed:
             wanted |= {key_name(uid): content, key_name(uid) + COPY_SUFFIX: content}
     storage.prepare([KEYS_PREFIX])  # the directory may be lost with all that was in it
     return _write(storage, keyring, wanted)
-
-
-def _genuine(files: KeyFiles, keyring: Keyring) -> dict[Uid, tuple[Document, Epoch]]:
-    return {uid: pair for uid, pair in files.epochs.items() if check_document_mac(pair[0], keyring.keys_mac)}
 
 
 def _parse(export: Export) -> _Parsed:

@@ -40,13 +40,15 @@ def _plan_pair(
 ) -> list[DocumentFix]:
     names = (name, name + COPY_SUFFIX)
     faults = {each: _fault(storage, keyring, each, uid) for each in names}
-    if all(faults.values()) and uid is not None and not any(storage.exists(each) for each in names):
-        return []  # a key that the other copy has and this one has not: it may have been removed here
+    if uid in keyring.removed:
+        return []  # a slot that was removed here or there stays so, whichever files come back
     good = next((each for each in names if not faults[each]), None)
     from_other = False
     if good is None and other is not None:
         good = next((each for each in names if not _fault(other, keyring, each, uid)), None)
         from_other = good is not None
+    if good is None and not any(storage.exists(each) for each in names):
+        return []  # what the other copy has under this name is no key of this repository
     return [DocumentFix(each, fault, good, from_other) for each, fault in faults.items() if fault]
 
 

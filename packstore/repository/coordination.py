@@ -16,7 +16,7 @@ from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.document import DocumentType, check_document_mac, decode_document, encode_document
 from packstore.format.intent import CondemnedList, Intent, IntentRole, decode_intent, decode_list, encode_intent
 from packstore.ids import PackId, Uid
-from packstore.repository.documents import GC_PREFIX, intent_name
+from packstore.repository.documents import GC_PREFIX, complete_directories, intent_name
 from packstore.repository.runtime import ProcessIdentity, Runtime, is_gone
 from packstore.storage.base import Hold, Storage
 
@@ -95,6 +95,8 @@ def _publish(
             return WriterIntent(storage, name, storage.hold(name, data))
         except NameNotFound:
             # A writer that had seen nobody else took the file, not published yet, for a dead writer's and swept it.
+            # Or `gc/` itself is not there.
+            complete_directories(storage)
             if attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")

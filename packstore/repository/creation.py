@@ -29,13 +29,10 @@ from packstore.limits import (
     MIN_BLOCK_BYTES,
     MIN_PACK_BYTES,
 )
-from packstore.packs.names import FAN_OUT, META_PREFIX
 from packstore.repository.documents import (
     COPY_SUFFIX,
-    GC_PREFIX,
-    KEYS_PREFIX,
+    DIRECTORIES,
     REPOSITORY_NAME,
-    RESERVE_PREFIX,
     write_doubled,
 )
 from packstore.repository.keyfiles import write_epoch, write_slot
@@ -82,7 +79,7 @@ def create_repository(storage: Storage, options: CreateOptions, runtime: Runtime
         raise UsageError("an encryption version needs a passphrase or key file, and the reverse")
     require_empty(storage)
     try:
-        storage.prepare(["packs", META_PREFIX, GC_PREFIX, KEYS_PREFIX, RESERVE_PREFIX, *FAN_OUT])
+        storage.prepare(DIRECTORIES)
     except NameNotFound as error:
         advice = "the directory above it must exist: is its disk mounted?"
         raise RepositoryNotFound(error.message, advice=advice) from None

@@ -14,6 +14,7 @@ from packstore.errors import FormatError, NameNotFound, StorageError, StorageGon
 from packstore.format.document import Document, DocumentType, decode_document, encode_document
 from packstore.format.pack import Mac
 from packstore.ids import Uid
+from packstore.packs.names import FAN_OUT, META_PREFIX
 from packstore.storage.base import Storage
 
 REPOSITORY_NAME: Final = "packstore"
@@ -22,6 +23,7 @@ GC_PREFIX: Final = "gc"
 RESERVE_PREFIX: Final = "reserve"
 QUARANTINE_PREFIX: Final = "quarantine"
 COPY_SUFFIX: Final = ".copy"
+DIRECTORIES: Final = ("packs", META_PREFIX, GC_PREFIX, KEYS_PREFIX, RESERVE_PREFIX, *FAN_OUT)
 
 T = TypeVar("T")
 
@@ -84,6 +86,16 @@ def require_reachable(storage: Storage) -> None:
             continue
     message = f"the repository at {storage.location} is out of reach"
     raise StorageGone(message, advice="check that its disk is still connected and mounted")
+
+
+def complete_directories(storage: Storage) -> None:
+    """Make the directories of a repository that are missing: what copies a repository may leave empty ones out.
+
+    Raises:
+        StorageGone: there is no repository: its disk is not mounted, and nothing is made in its place.
+    """
+    require_reachable(storage)
+    storage.prepare(DIRECTORIES)
 
 
 def move_aside(storage: Storage, name: str) -> str:

@@ -79,6 +79,11 @@ def take_in_epochs(keyring: Keyring, files: KeyFiles) -> None:
             raise TamperedRepository(f"{key_name(epoch.id)} was changed: {error.reason}") from error
 
 
+def genuine_epochs(keyring: Keyring, files: KeyFiles) -> dict[Uid, tuple[Document, Epoch]]:
+    """Return the epochs whose MAC is right, by id."""
+    return {uid: pair for uid, pair in files.epochs.items() if check_document_mac(pair[0], keyring.keys_mac)}
+
+
 def living_slots(keyring: Keyring, files: KeyFiles) -> list[SlotHeader]:
     """Return the slots to which a new epoch is sealed: genuine, and never removed, not in any copy."""
     return [

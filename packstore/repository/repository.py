@@ -12,10 +12,11 @@ from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec, Co
 from packstore.codec.keyring import Keyring
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.stages import Stages
-from packstore.errors import FormatError, UnsupportedFormat
+from packstore.errors import FormatError, NameNotFound, UnsupportedFormat
 from packstore.format.checkpoint import Checkpoint, decode_checkpoint
 from packstore.format.document import RepositoryFile
 from packstore.format.ledger import Damage, Scrub, decode_damage, decode_scrub
+from packstore.format.pack import PackHeader, PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, decode_event, decode_version
 from packstore.ids import ObjectId, Uid
@@ -23,9 +24,11 @@ from packstore.index.environment import IndexBroken, destroy
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.sync import IndexSync, SyncResult
 from packstore.packs.reader import Owner
+from packstore.packs.writer import PackWriter
 from packstore.progress import NullProgress, Progress
+from packstore.repository.documents import complete_directories
 from packstore.repository.history import VersionState, find_version, fold
-from packstore.repository.keyfiles import read_key_files, take_in_epochs
+from packstore.repository.keyfiles import KeyFiles, genuine_epochs, read_key_files, take_in_epochs
 from packstore.repository.objects import ObjectReader
 from packstore.repository.opening import AskCredential, read_repository_file, unlock
 from packstore.repository.places import is_bad_here
@@ -174,13 +177,20 @@ class Repository:
 
     def refresh(self, progress: Progress) -> SyncResult:
         """Read what is new in `meta/`; damage is kept as a warning and prevents nothing."""
-        result = self.sync.synchronise(progress)
+        result = self.synchronise(progress)
         self.warnings += result.damage
         return result
 
     def _catch_up(self) -> None:
         """Read what is new in `meta/`; what is damaged there was said when the repository was opened."""
-        self.sync.synchronise(NullProgress())
+        self.synchronise(NullProgress())
+
+    def synchronise(self, progress: Progress) -> SyncResult:
+        """Read what is new in `meta/`, which may be in an epoch that was not there when the repository was opened."""
+        if self.keyring.encrypted:
+            files = read_key_files(self.storage, self.keyring.known)
+            take_in_epochs(self.keyring, KeyFiles(epochs=genuine_epochs(self.keyring, files)))
+        return self.sync.synchronise(progress)
 
     def rebuild_index(self, progress: Progress) -> SyncResult:
         """Throw the index away and make it anew, from `meta/` and from the packs that nothing there names."""
@@ -188,13 +198,13 @@ class Repository:
         self.index.close()
         destroy(directory)
         self._use_index(ObjectIndex(directory, self.file.id))
-        result = self.sync.synchronise(progress)
+        result = self.synchronise(progress)
         self.sync.adopt_orphans(result)
         return result
 
     def recover(self) -> None:
         """Look everywhere for what the index does not know: `meta/`, then the packs' own directories."""
-        result = self.sync.synchronise(NullProgress())
+        result = self.synchronise(NullProgress())
         self.sync.adopt_orphans(result)
 
     def relearn(self) -> None:
@@ -257,6 +267,19 @@ class Repository:
             program=self.runtime.program,
             host=self.runtime.hostname,
         )
+
+    def new_pack(self, pack_type: PackType) -> PackWriter:
+        """Begin a pack.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        header = PackHeader(pack_type, self.runtime.new_pack_id(), self.file.id, self.keyring.domain)
+        try:
+            return PackWriter(self.storage, header, self.keyring.pack_mac)
+        except NameNotFound:
+            complete_directories(self.storage)
+            return PackWriter(self.storage, header, self.keyring.pack_mac)
 
     def read_object(self, kind: Kind, object_id: ObjectId) -> bytes:
         """Return the plaintext of an object. Raises ObjectMissing, ObjectCorrupt, StorageGone."""

@@ -48,7 +48,7 @@ class Comparison:
             ways.append("`packstore repair --from`")
         if self.epochs:
             parts.append(f"epochs seen here before ({', '.join(map(str, sorted(self.epochs.values())))})")
-            ways.append("`packstore key import`")
+            ways = ["`packstore repair --from`", "`packstore key import`"]
         return RolledBack(
             f"missing from {location}, and never removed: {' and '.join(parts)}; "
             "files in meta/ or keys/ were lost, or somebody has put an older state back",

@@ -14,7 +14,7 @@ from typing import Self
 from packstore.codec.objectcodec import EncodedObject
 from packstore.errors import DeclaredDead, FormatError, NameNotFound, PackstoreError, StorageError, StorageGone
 from packstore.format.checkpoint import Checkpoint, encode_checkpoint
-from packstore.format.pack import PackHeader, PackType
+from packstore.format.pack import PackType
 from packstore.format.record import Kind
 from packstore.format.version import Event, EventType, Version, encode_event, encode_version
 from packstore.ids import ObjectId, PackId
@@ -187,9 +187,7 @@ class Session:
         self._fresh[encoded.header.kind, encoded.header.object_id] = None
 
     def _new_pack(self, pack_type: PackType) -> PackWriter:
-        repository = self._repository
-        header = PackHeader(pack_type, repository.runtime.new_pack_id(), repository.file.id, repository.keyring.domain)
-        return PackWriter(self._storage, header, repository.keyring.pack_mac)
+        return self._repository.new_pack(pack_type)
 
     def _seal_blocks(self) -> None:
         """Seal the open block pack in the background; there is never more than one on its way."""

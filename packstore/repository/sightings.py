@@ -7,6 +7,7 @@ Before: sources.memo. After: repository.repository.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Sightings:
     def __init__(self, directory: Path | None, repository_id: Uid, storage: Storage) -> None:
         self._location = storage.location
         name = f"{repository_id.hex()}-{place_of(storage)}"
-        self._memo = Memo(directory / "seen" / name) if directory else None
+        self._memo = Memo(directory / "seen" / name, suffix=f".{os.getpid()}.tmp") if directory else None
         self.fault = ""
         """Why nothing could be read or written; empty: all is well."""
 

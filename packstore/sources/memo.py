@@ -22,10 +22,11 @@ _DIGEST_BYTES: Final = 8
 class Memo:
     """One such file; it and its name are durable when `write` has returned."""
 
-    def __init__(self, path: Path, ops: FileOps | None = None) -> None:
+    def __init__(self, path: Path, ops: FileOps | None = None, *, suffix: str = _SUFFIX) -> None:
+        """Name the file; `suffix` is that of its temporary one: where several processes write, each has its own."""
         self.path = path
         self._ops = ops or FileOps()
-        self._temporary = path.with_name(path.name + _SUFFIX)
+        self._temporary = path.with_name(path.name + suffix)
 
     def exists(self) -> bool:
         """Say whether there is one."""

@@ -6,6 +6,7 @@ After: storage.file, storage.memory.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -106,7 +107,7 @@ class Storage(Protocol):
     def is_empty(self) -> bool:
         """Say whether there is nothing at all here (also true if the place does not exist yet)."""
 
-    def prepare(self, directories: list[str]) -> None:
+    def prepare(self, directories: Sequence[str]) -> None:
         """Make the place and its directories, where a storage has such things."""
 
     def covers(self, path: Path) -> bool:

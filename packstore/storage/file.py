@@ -7,7 +7,7 @@ Before: fileops. After: repository.layout.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -191,7 +191,7 @@ class FileStorage:
             except FileNotFoundError:
                 return True
 
-    def prepare(self, directories: list[str]) -> None:
+    def prepare(self, directories: Sequence[str]) -> None:
         """Make the directory and those below it, durably."""
         with _translated(f"cannot make {self._root}"):
             paths = [self._root, *(self._root / check_name(name) for name in directories)]

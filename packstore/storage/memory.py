@@ -1,6 +1,7 @@
 """A repository in memory: the reference of the storage contract, and for tests."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from packstore.checksum import Buffer
@@ -95,7 +96,7 @@ class MemoryStorage:
         """Say whether there is nothing at all here."""
         return not self.files
 
-    def prepare(self, directories: list[str]) -> None:
+    def prepare(self, directories: Sequence[str]) -> None:
         """Do nothing: there are no directories."""
         self.prepared = bool(directories)
 

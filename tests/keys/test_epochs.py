@@ -7,12 +7,17 @@ import pytest
 from packstore.errors import FormatError, KeyStillNeeded
 from packstore.format.pack import PackType
 from packstore.format.record import Encryption, Kind
+from packstore.ids import PackId
+from packstore.operations import check
 from packstore.operations.gc_epochs import packs_with
+from packstore.operations.scrub_plan import Amount
 from packstore.packs.names import list_packs
 from packstore.packs.reader import read_seal
 from packstore.progress import NullProgress, StopRequest
 from packstore.repository.coordination import publish_intent
+from packstore.repository.repository import Repository
 from packstore.repository.session import Session
+from packstore.storage.base import Listed, Storage
 from tests.collection.test_gc import changed, device, gc_files, is_sound, stored
 from tests.keys.holders import RECOVERY, KeyWorld, make_world
 from tests.support.worlds import PlaceStorage, fixed_runtime
@@ -167,3 +172,28 @@ def test_forged_record_of_a_retired_epoch(world: KeyWorld) -> None:
         assert {state.version.uid for state in repository.states()} == before
         assert packs_with(repository, repository.keyring.epochs[0].key_ids, StopRequest(), NullProgress())
     assert not world.check().clean
+
+
+def test_a_check_while_everything_moves(world: KeyWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs that a collector moves again while a check looks for them anew would be reported as missing."""
+    listed, relearn = check.all_packs, Repository.relearn
+    moves = []
+
+    def move() -> None:
+        moves.append(world.rotate())
+        assert not world.migrate().left
+
+    def move_and_list(storage: Storage) -> dict[tuple[PackType, PackId], Listed]:
+        move()
+        return listed(storage)
+
+    def relearn_and_move(repository: Repository) -> None:
+        relearn(repository)
+        move()
+
+    with world.open() as repository:
+        monkeypatch.setattr(check, "all_packs", move_and_list)
+        monkeypatch.setattr(Repository, "relearn", relearn_and_move)
+        report = check.check_repository(repository, StopRequest(), NullProgress(), threads=2, amount=Amount(1.0))
+    assert len(moves) >= 2
+    assert not report.versions, report.missing
