@@ -79,8 +79,8 @@ def open_keys(settings: Settings) -> tuple[Storage, Keyring]:
     secrets = find_credentials(settings)
     opened = read_repository_file(storage)
     refuse_downgrade(state_directory(), opened.file, storage)
-    keyring = unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given)
     sightings = Sightings(state_directory(), opened.file.id, storage)
+    keyring = unlock(storage, opened, secrets.ask, expect_encrypted=secrets.given, first=sightings.slot())
     found = look_at_keys(sightings, keyring)
     for announcement in found.announcements():
         settings.output().warn(announcement)

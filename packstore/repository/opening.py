@@ -28,6 +28,7 @@ from packstore.format.document import (
     SlotKind,
     decode_repository,
 )
+from packstore.ids import Uid
 from packstore.repository.documents import REPOSITORY_NAME, key_name, read_doubled
 from packstore.repository.keyfiles import KeyFiles, read_key_files, require_mac, take_in_epochs
 from packstore.storage.base import Storage
@@ -79,8 +80,10 @@ def read_repository_file(storage: Storage) -> OpenedFile:
     return OpenedFile(file, document, faults)
 
 
-def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_encrypted: bool) -> Keyring:
-    """Return the keys of a repository.
+def unlock(
+    storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_encrypted: bool, first: Uid | None = None
+) -> Keyring:
+    """Return the keys of a repository; of the slots `first` is tried first.
 
     Raises:
         WrongKey: the credential opens no slot.
@@ -99,6 +102,8 @@ def unlock(storage: Storage, opened: OpenedFile, ask: AskCredential, *, expect_e
     if not files.slots:
         raise KeysUnreadable(f"no key slot of the repository at {storage.location} can be read", advice=_KEYS)
     kinds = {slot.header.kind for _, slot in files.slots.values()}
+    if first in files.slots:
+        files.slots = {first: files.slots[first]} | files.slots
     document, slot = _open_any(files, ask(kinds), opened, storage)
     keyring = Keyring(file.id, slot.root, encrypted=True, slot=slot)
     require_mac(opened.document, keyring, REPOSITORY_NAME)

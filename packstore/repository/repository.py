@@ -101,7 +101,9 @@ class Repository:
         """
         opened = read_repository_file(storage)
         refuse_downgrade(options.state_root, opened.file, storage)
-        keyring = unlock(storage, opened, options.ask, expect_encrypted=options.expect_encrypted)
+        sightings = Sightings(options.state_root, opened.file.id, storage)
+        first = sightings.slot()
+        keyring = unlock(storage, opened, options.ask, expect_encrypted=options.expect_encrypted, first=first)
         directory = index_directory(options.index_root, opened.file, storage)
         index = ObjectIndex(directory, opened.file.id)
         repository = cls(storage, opened.file, keyring, index, compression=options.compression, runtime=runtime)
@@ -112,7 +114,7 @@ class Repository:
                 repository.refresh(progress or NullProgress())
             except IndexBroken:
                 repository.warnings += repository.rebuild_index(progress or NullProgress()).damage
-            repository.look_back(Sightings(options.state_root, opened.file.id, storage))
+            repository.look_back(sightings)
         except BaseException:
             repository.close()
             raise

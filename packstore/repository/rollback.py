@@ -105,4 +105,5 @@ def _removed(events: Iterable[Event]) -> set[Uid]:
 def update(keyring: Keyring, versions: set[Uid], missing: Comparison) -> Seen:
     """Return what to note now: what is there, and what is missing for as long as nobody has accepted that."""
     epochs = {epoch.data.id: epoch.number for epoch in keyring.epochs}
-    return Seen(keyring.encrypted, missing.epochs | epochs, versions | missing.versions)
+    slot = None if keyring.slot is None else keyring.slot.id
+    return Seen(keyring.encrypted, missing.epochs | epochs, versions | missing.versions, slot)

@@ -20,18 +20,24 @@ from packstore.sources.memo import Memo
 from packstore.storage.base import Storage
 
 _SEEN = MapSchema(
-    "seen", Key("location", "str"), Key("encrypted", "bool"), Key("epochs", "map"), Key("versions", "bin")
+    "seen",
+    Key("location", "str"),
+    Key("encrypted", "bool"),
+    Key("epochs", "map"),
+    Key("versions", "bin"),
+    Key("slot", "bin16", required=False),
 )
 _MAX_BYTES = 64 * MIB
 
 
 @dataclass
 class Seen:
-    """What was there: epochs (id of the data key, number), and versions that nobody had removed."""
+    """What was there: epochs (id of the data key, number), versions that nobody had removed, the slot that opened it."""
 
     encrypted: bool = False
     epochs: dict[bytes, int] = field(default_factory=dict)
     versions: set[Uid] = field(default_factory=set)
+    slot: Uid | None = None
 
 
 def place_of(storage: Storage) -> str:
@@ -58,6 +64,11 @@ class Sightings:
             self.fault = error.message
             return None
 
+    def slot(self) -> Uid | None:
+        """Return the slot that opened the repository the last time: each other one may cost a derivation."""
+        seen = self.read()
+        return None if seen is None else seen.slot
+
     def write(self, seen: Seen) -> None:
         """Note what is there now."""
         if self._memo is None:
@@ -67,7 +78,7 @@ class Sightings:
             "encrypted": seen.encrypted,
             "epochs": {key_id.hex(): number for key_id, number in seen.epochs.items()},
             "versions": b"".join(sorted(seen.versions)),
-        }
+        } | ({} if seen.slot is None else {"slot": seen.slot})
         try:
             self._memo.write(encode(value))
         except TargetError as error:
@@ -123,4 +134,4 @@ def _decode(data: bytes) -> Seen:
     if any(len(key_id) != KEY_ID_BYTES for key_id in numbers):
         raise FormatError("seen", "an epoch's id has the wrong length")
     uids = {Uid(versions[at : at + UID_BYTES]) for at in range(0, len(versions), UID_BYTES)}
-    return Seen(found["encrypted"], numbers, uids)
+    return Seen(found["encrypted"], numbers, uids, None if found["slot"] is None else Uid(found["slot"]))

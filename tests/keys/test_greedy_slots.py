@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from packstore.codec.slots import KDF_COSTS, make_slot
+from packstore.codec import slots
+from packstore.codec.slots import KDF_COSTS, Credential, make_slot
 from packstore.format.document import DocumentType, Slot, encode_document, encode_slot, encode_slot_header
 from packstore.limits import GIB, MIB
 from packstore.repository.documents import COPY_SUFFIX, key_name
+from packstore.repository.opening import read_repository_file, unlock
 from tests.collection.test_gc import device
 from tests.keys.holders import PASSPHRASE, KeyWorld, make_world
 from tests.support.worlds import PlaceStorage, fixed_runtime
@@ -119,3 +121,21 @@ def test_too_many_slots(world: KeyWorld, tmp_path: Path) -> None:
     """A thousand slots, each of which takes its time, would keep the right passphrase out for an hour."""
     files = dict(world.storage.files) | greedy(world, 20, 2 * GIB, count=65)  # type: ignore[attr-defined]
     assert open_in_little_memory(files, tmp_path).startswith("TamperedRepository there are more slots")
+
+
+def test_the_slot_that_opened_it_last_is_tried_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each passphrase of somebody else, or of an enemy, would cost every command another derivation."""
+    world = make_world(tmp_path, PlaceStorage())
+    passphrases = [Credential.from_passphrase(f"passphrase {number}") for number in range(4)]
+    for passphrase in passphrases:
+        world.add(passphrase)
+    world.holder = passphrases[0]
+    calls = []
+    derive = slots.argon2id
+    monkeypatch.setattr(slots, "argon2id", lambda *arguments: calls.append(1) or derive(*arguments))
+    file = read_repository_file(world.storage)
+    for first in [world.slot_of(passphrase).header.id for passphrase in passphrases]:
+        calls.clear()
+        ring = unlock(world.storage, file, lambda _: passphrases[0], expect_encrypted=True, first=first)
+        assert ring.slot is not None
+        assert (ring.slot.id == first) == (len(calls) == 1)
