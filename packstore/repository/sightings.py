@@ -32,7 +32,7 @@ _MAX_BYTES = 64 * MIB
 
 @dataclass
 class Seen:
-    """What was there: epochs (id of the data key, number), versions that nobody had removed, the slot that opened it."""
+    """What was there: epochs (id of the data key, number), versions never removed, and the slot that opened it."""
 
     encrypted: bool = False
     epochs: dict[bytes, int] = field(default_factory=dict)
