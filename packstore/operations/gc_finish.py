@@ -176,12 +176,18 @@ class Finisher:
         with closing(results):
             for secured in results:
                 if secured.lost:
-                    return _Saved(ready=False, fault="a record that is needed is damaged")
+                    return self._lost(name)
                 if secured.copy is not None and not self._copying:
                     return _Saved(ready=False)
                 if secured.copy is not None:
                     self._copier.copy(secured.copy, pack.pack_id)
         return _Saved(ready=True)
+
+    def _lost(self, name: str) -> _Saved:
+        """Say what becomes of a pack of which a record cannot be read: another collector may have been quicker."""
+        if not self._storage.exists(name):
+            return _Saved(ready=True)
+        return _Saved(ready=False, fault="a record that is needed is damaged")
 
     def _is_needed(self, entry: Entry) -> bool:
         return not self._copier.has(entry.kind, entry.object_id) and self._marker.is_needed(

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from packstore.format.intent import IntentRole
 from packstore.format.pack import PackType
 from packstore.format.record import Encryption
 from packstore.format.version import EventType
+from packstore.operations import gc_finish
 from packstore.operations.check import check_repository
 from packstore.operations.gc import GcOptions, preview
 from packstore.packs.names import list_packs
@@ -376,3 +378,27 @@ def test_what_was_listed_earlier_is_shown(world: World) -> None:
         shown = preview(repository, GcOptions(threads=1), StopRequest(), NullProgress())
     assert shown.packs_ripe > 0
     assert world.gc().packs_deleted >= shown.packs_ripe
+
+
+def test_another_collector_is_quicker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack that another collector deletes while it is read would be called damaged, and somebody woken for it."""
+    first = world.backup(device(1)).version
+    world.backup(changed(device(1), 2, *range(20)))
+    world.remove(first.uid)
+    read, others = gc_finish.read_record, []
+
+    def read_after_another(*arguments: Any) -> Any:
+        if not others:
+            others.append(None)
+            others[0] = world.gc(threshold=1, beside=True)
+        return read(*arguments)
+
+    monkeypatch.setattr(gc_finish, "read_record", read_after_another)
+    report = world.gc(threshold=1, beside=True)
+    assert others[0].packs_deleted
+    assert not report.kept
+    assert not others[0].kept
+    assert len(world.verify()) == 1
+    world.gc()
+    assert is_sound(world)
+    assert not gc_files(world.storage)
