@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from packstore.cli.credentials import make_key_file, read_key_file
-from packstore.cli.keys import UNSEEN, changing, kdf_option, open_key_store
+from packstore.cli.keys import UNSEEN, changing, kdf_option, open_key_store, reach
 from packstore.cli.opening import find_credentials
 from packstore.cli.options import Settings, common_options_without, pass_settings
 from packstore.cli.output import Output
@@ -55,7 +55,7 @@ def command(
     with changing(store, "key add"):
         slot_id = add_slot(store, credential, label=label or KIND_WORDS[kind], kdf=kdf)
     document: dict[str, object] = {"slot": slot_id.hex(), "kind": kind.name.lower(), "label": label or KIND_WORDS[kind]}
-    lines = [f"added slot {slot_id.hex()[:8]}, a {KIND_WORDS[kind]}; it opens everything that is stored"]
+    lines = [f"added slot {slot_id.hex()[:8]}, a {KIND_WORDS[kind]}; {reach(store)}"]
     output.result(*with_secret(document, lines, kind, secret))
 
 

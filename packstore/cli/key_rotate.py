@@ -4,6 +4,7 @@ import click
 
 from packstore.cli.keys import changing, epoch_document, open_key_store
 from packstore.cli.options import Settings, common_options, pass_settings
+from packstore.cli.output import counted
 from packstore.format.record import Encryption
 from packstore.operations.keys import report_keys, rotate
 
@@ -35,7 +36,8 @@ def command(settings: Settings, encryption_version: int | None) -> None:
     settings.output().result(
         epoch_document(epoch) | {"slots": slots},
         [
-            f"epoch {epoch.number} ({epoch.encryption.name}) is what is written in from now on; {slots} slots open it",
+            f"epoch {epoch.number} ({epoch.encryption.name}) is what is written in from now on; opened by "
+            f"{counted(slots, 'slot')}",
             "what was stored before stays under its keys: `packstore key migrate` writes it anew",
         ],
     )

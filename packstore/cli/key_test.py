@@ -10,6 +10,7 @@ from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import table
 from packstore.codec.keyring import EpochKeys
 from packstore.codec.slots import KIND_WORDS
+from packstore.errors import KeysUnreadable
 from packstore.operations.key_test import KeyTest, try_keys
 
 
@@ -54,6 +55,10 @@ def command(settings: Settings, ask: bool) -> None:
     output.result(document, lines)
     for advice in [*shortcomings(found.report), *filter(None, [found.fault])]:
         output.warn(advice)
+    if found.report.foreign:
+        numbers = ", ".join(map(str, found.report.foreign))
+        advice = "use another key, which gives this slot what it lacks; `packstore key ls` lists them"
+        raise KeysUnreadable(f"this key does not open epoch {numbers}", advice=advice)
 
 
 def _proven(epoch: EpochKeys, found: KeyTest) -> dict[str, bool]:

@@ -50,6 +50,14 @@ def changing(store: KeyStore, purpose: str) -> Iterator[None]:
     note_keys(sightings, store.keyring, look_at_keys(sightings, store.keyring))
 
 
+def reach(store: KeyStore) -> str:
+    """Say what a slot opens that was just made with what is open here."""
+    numbers = ", ".join(str(number) for number in sorted(store.keyring.foreign.values()))
+    if not numbers:
+        return "it opens everything that is stored"
+    return f"it does NOT open epoch {numbers}: run `packstore key test` with a key that does"
+
+
 def short(header: SlotHeader) -> str:
     """Return by what people call a slot."""
     return header.id.hex()[:8]

@@ -9,7 +9,7 @@ Before: codec.slots. After: codec.objectcodec, repository.opening.
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from typing import NoReturn, SupportsIndex
+from typing import Final, NoReturn, SupportsIndex
 
 from packstore.checksum import Buffer, fingerprint128
 from packstore.codec.derivation import kdf, key_id, mac, prf
@@ -64,6 +64,7 @@ def derive_epoch(
     )
 
 
+_LACKING: Final = "open it with another key and run `packstore key test`, which gives each slot what it lacks"
 _UNENCRYPTED = RecordKey(NO_KEY, Encryption.NONE, Key(b""))
 
 
@@ -84,7 +85,8 @@ class Keyring:
         self.known: set[Uid] = set()
         self.removed: set[Uid] = set()
         self.retired: set[bytes] = set()
-        self.numbers: set[int] = set()
+        self.present: dict[bytes, tuple[int, frozenset[bytes], set[Uid]]] = {}
+        """All epochs that are there, by the id of their data key: number, ids of both keys, slots that open them."""
         self.missed: set[int] = set()
         """Numbers of epochs that were seen before and are gone."""
         self._epochs: dict[bytes, EpochKeys] = {}
@@ -99,7 +101,22 @@ class Keyring:
     @property
     def highest(self) -> int:
         """The highest number of an epoch, whether or not it is open; 0: there is none."""
-        return max(self.numbers | self.missed, default=0)
+        return max([*(number for number, _, _ in self.present.values()), *self.missed], default=0)
+
+    @property
+    def foreign(self) -> dict[bytes, int]:
+        """The epochs that are there, not retired, and not open: by the id of the data key their numbers."""
+        return {
+            data_id: number
+            for data_id, (number, key_ids, _) in self.present.items()
+            if data_id not in self._epochs and not key_ids & self.retired
+        }
+
+    @property
+    def exposed(self) -> bool:
+        """Whether a slot that was removed opens the newest of the open epochs."""
+        latest = self._usable()[-1:]
+        return any(epoch.slots & self.removed for epoch in latest)
 
     @property
     def epochs(self) -> list[EpochKeys]:
@@ -118,25 +135,40 @@ class Keyring:
         Raises:
             KeysUnreadable: none is open, or there is a newer one that is not.
         """
-        usable = [epoch for epoch in self.epochs if not self.is_retired(epoch)]
-        if not usable:
-            raise KeysUnreadable(
-                "no epoch of this repository can be opened with this key",
-                advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
-            )
-        if max(self.missed, default=0) > usable[-1].number:
+        latest = self.latest
+        if max(self.missed, default=0) > latest.number:
             raise KeysUnreadable(
                 f"epoch {max(self.missed)}, seen here before, is gone: what is written in an older one may be readable "
                 "to somebody whom it shut out",
                 advice="bring it back with `packstore key import` or rsync; if it is meant to be gone, say `packstore "
                 "status --accept-missing`",
             )
-        if usable[-1].number < self.highest:
+        if any(number >= latest.number for number in self.foreign.values()):
             raise KeysUnreadable(
                 f"the newest epoch, {self.highest}, cannot be opened with this key, so nothing can be written",
-                advice="open it with another key and run `packstore key test`, which gives each slot what it lacks",
+                advice=_LACKING,
             )
+        if self.exposed:
+            raise KeysUnreadable(
+                f"a slot that was removed in another copy opens the newest epoch, {latest.number}",
+                advice="`packstore key rotate` starts one that it does not open",
+            )
+        return latest
+
+    @property
+    def latest(self) -> EpochKeys:
+        """The newest epoch that is open, whether or not anything may be written in it.
+
+        Raises:
+            KeysUnreadable: none is open.
+        """
+        usable = self._usable()
+        if not usable:
+            raise KeysUnreadable("no epoch of this repository can be opened with this key", advice=_LACKING)
         return usable[-1]
+
+    def _usable(self) -> list[EpochKeys]:
+        return [epoch for epoch in self.epochs if not self.is_retired(epoch)]
 
     def take_in(self, epoch: Epoch) -> None:
         """Make the keys of an epoch known if it is sealed to the slot that is open, and what it takes away.
@@ -145,12 +177,16 @@ class Keyring:
             FormatError: it is sealed to the slot, and its box does not open.
         """
         self.known.add(epoch.id)
-        self.numbers.add(epoch.number)
         self.removed |= epoch.removed
         self.retired |= epoch.retired
         secret = None if self.slot is None else open_epoch(epoch, self.slot)
         if secret is not None:
             self.add_epoch(epoch.number, secret, epoch.encryption, date_ms=epoch.date_ms, slots=set(epoch.sealed))
+            return
+        # One that does not name its keys is some epoch of its own, for all that can be told.
+        key_ids = epoch.key_ids or (epoch.id, epoch.id)
+        _, _, slots = self.present.setdefault(key_ids[0], (epoch.number, frozenset(key_ids), set()))
+        slots.update(epoch.sealed)
 
     def add_epoch(
         self, number: int, secret: Key, encryption: Encryption, *, date_ms: int = 0, slots: set[Uid] | None = None
@@ -160,7 +196,9 @@ class Keyring:
         found = EpochKeys(number, encryption, date_ms, secret, data, meta)
         known = self._epochs.setdefault(data.id, found)
         known.slots.update(slots or ())
-        self.numbers.add(number)
+        _, _, openers = self.present.setdefault(data.id, (number, known.key_ids, known.slots))
+        known.slots.update(openers)
+        self.present[data.id] = number, known.key_ids, known.slots
         self._by_id[data.id, True] = data
         self._by_id[meta.id, False] = meta
 

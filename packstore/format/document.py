@@ -102,6 +102,7 @@ EPOCH: Final = MapSchema(
     Key("sealed", "array"),
     Key("removed", "array", required=False),
     Key("retired", "array", required=False),
+    Key("key_ids", "array", required=False),
 )
 
 _SEALED_BOX_BYTES: Final = 80
@@ -160,7 +161,8 @@ class Slot:
 class Epoch:
     """An epoch: its secret sealed to each slot, by slot id.
 
-    `removed` are slots that nothing is sealed to any more, `retired` are key ids of epochs whose records are refused.
+    `removed` are slots that nothing is sealed to any more, `retired` are key ids of epochs whose records are refused;
+    `key_ids` are those of its own data key and meta key, which say which epoch it is to whom it is not sealed.
     """
 
     id: Uid
@@ -170,6 +172,7 @@ class Epoch:
     sealed: dict[Uid, bytes]
     removed: frozenset[Uid] = frozenset()
     retired: frozenset[bytes] = frozenset()
+    key_ids: tuple[bytes, ...] = ()
 
 
 def encode_document(document_type: DocumentType, body: bytes, mac: Mac) -> bytes:
@@ -316,7 +319,7 @@ def encode_epoch(epoch: Epoch) -> bytes:
             "date_ms": epoch.date_ms,
             "sealed": sealed,
         }
-        | {name: ids for name, ids in taken.items() if ids}
+        | {name: ids for name, ids in (taken | {"key_ids": list(epoch.key_ids)}).items() if ids}
     )
 
 
@@ -337,8 +340,16 @@ def decode_epoch(body: bytes) -> Epoch:
         raise FormatError("epoch", reason, failure="unsupported")
     removed = frozenset(Uid(uid) for uid in _check_ids("removed", found["removed"], UID_BYTES))
     retired = frozenset(_check_ids("retired", found["retired"], KEY_ID_BYTES))
-    encryption = Encryption(found["encryption"])
-    return Epoch(**(found | {"sealed": sealed, "encryption": encryption, "removed": removed, "retired": retired}))
+    checked = {"encryption": Encryption(found["encryption"]), "sealed": sealed, "removed": removed, "retired": retired}
+    return Epoch(**(found | checked | {"key_ids": _check_key_ids(found["key_ids"])}))
+
+
+def _check_key_ids(ids: list[Value] | None) -> tuple[bytes, ...]:
+    if ids is None:
+        return ()
+    if [len(each) if isinstance(each, bytes) else None for each in ids] != [KEY_ID_BYTES, KEY_ID_BYTES]:
+        raise FormatError("epoch", "'key_ids' is not the id of a data key and that of a meta key")
+    return tuple(ids)
 
 
 def _check_ids(key: str, ids: list[Value] | None, size: int) -> list[bytes]:

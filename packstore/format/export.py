@@ -27,7 +27,7 @@ EXPORT: Final = MapSchema("export", Key("repository", "bin"), Key("keys", "array
 LINE_BYTES: Final = 30
 _STEP: Final = 5
 """Five bytes are eight characters, without a remainder."""
-_LINE: Final = re.compile(r"(?<!\w)(\d{1,5}):((?:[0-9A-Za-z]{1,4}-){2,40}[0-9A-Za-z]{1,4})(?![\w-])")
+_LINE: Final = re.compile(r"(?<!\w)(\d{1,5}):([0-9A-Za-z](?:-?[0-9A-Za-z]){11,180})(?![\w-])")
 _CONTEXT: Final = b"packstore/1/line"
 
 

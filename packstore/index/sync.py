@@ -123,7 +123,8 @@ class IndexSync:
         """Take a bad sector for damage, but not a disk that is gone: its directory cannot be listed either."""
         if isinstance(error, StorageError):
             self._storage.list_files(META_PREFIX)
-        result.damage.append(f"{listed.name}: {error.message}")
+        if not any(line.startswith(listed.name) for line in result.damage):  # one line a file says enough
+            result.damage.append(f"{listed.name}: {error.message}")
 
     def _is_strange(self, pack_type: PackType, pack_id: PackId) -> bool:
         try:

@@ -115,9 +115,11 @@ def check_repository(
 
     Raises:
         StorageGone: the storage is out of reach.
+        KeysUnreadable: the key does not open every epoch.
         Interrupted: what was read until then is recorded.
     """
     storage = repository.storage
+    repository.require_every_epoch()
     repository.recover()  # what a lost meta pack named is found by the packs' own directories
     # Taken before the packs are listed: what others publish meanwhile is not this check's business.
     versions = [state.version for state in repository.states() if not state.removed]

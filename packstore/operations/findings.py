@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from packstore.errors import DeclaredDead, FormatError, StorageError, UnsupportedFormat
+from packstore.errors import DeclaredDead, FormatError, KeysUnreadable, StorageError, UnsupportedFormat
 from packstore.format.ledger import (
     DAMAGE_OBJECT,
     DAMAGE_PLACE,
@@ -55,9 +55,11 @@ def record_findings(repository: Repository, reading: Reading, hits: Hits) -> str
 
 
 def is_collected(repository: Repository, version: Version) -> bool:
-    """Say whether somebody has collected a version meanwhile: collectors say so before the first pack is deleted."""
+    """Say whether somebody has removed a version meanwhile: from then on it may be collected while it is read."""
     repository.refresh(NullProgress())
-    return version.uid in forgotten_versions(repository.events())
+    if version.uid in forgotten_versions(repository.events()):
+        return True
+    return any(state.removed for state in repository.states() if state.version.uid == version.uid)
 
 
 class Met(NamedTuple):
@@ -106,7 +108,7 @@ def _publish(repository: Repository, purpose: str, put: Callable[[Session], None
             session.publish([], [])
     except DeclaredDead:
         return ""  # it is published, and relies on nothing
-    except (StorageError, UnsupportedFormat, FormatError) as error:
+    except (StorageError, UnsupportedFormat, FormatError, KeysUnreadable) as error:
         return error.message
     return ""
 

@@ -4,6 +4,7 @@ Before: operations.gc, operations.keys. After: the command line.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from packstore.codec.keyring import EpochKeys
 from packstore.errors import AmbiguousKey, FormatError, KeyNotFound, KeyStillNeeded
@@ -15,6 +16,9 @@ from packstore.operations.keys import KeyStore, open_store, write_again
 from packstore.progress import Progress, StopRequest
 from packstore.repository.notices import list_name, publish_list, survey
 from packstore.repository.repository import Repository
+
+_MIN_PREFIX: Final = 4
+"""Characters of an id; fewer are met by chance."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ def find_epoch(store: KeyStore, spec: str) -> EpochKeys:
     """
     epochs = store.keyring.epochs
     found = [epoch for epoch in epochs if str(epoch.number) == spec]
-    found = found or [epoch for epoch in epochs if spec and epoch.data.id.hex().startswith(spec.lower())]
+    if not found and len(spec) >= _MIN_PREFIX:
+        found = [epoch for epoch in epochs if epoch.data.id.hex().startswith(spec.lower())]
     if not found:
         raise KeyNotFound(f"there is no epoch {spec!r}", advice="`packstore key ls` lists them")
     if len(found) > 1:

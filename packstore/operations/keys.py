@@ -7,6 +7,7 @@ Before: repository.keyfiles. After: the commands of `packstore key`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from packstore.codec.keyring import EpochKeys, Keyring
 from packstore.codec.slots import KDF_COSTS, Credential, make_epoch, make_slot, open_epoch, open_slot, seal_epoch
@@ -34,6 +35,9 @@ from packstore.repository.keyfiles import (
 )
 from packstore.repository.runtime import Runtime
 from packstore.storage.base import Storage
+
+_MIN_PREFIX: Final = 4
+"""Characters of an id; fewer are met by chance."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +119,12 @@ def report_keys(store: KeyStore) -> KeyReport:
     files = _read(store)
     keyring = store.keyring
     usable = [epoch for epoch in keyring.epochs if not keyring.is_retired(epoch)]
-    opened = {epoch.number for epoch in keyring.epochs}
     report = KeyReport(
         epochs=keyring.epochs,
         retired=keyring.retired,
         unreadable=files.unreadable,
-        foreign=sorted({epoch.number for _, epoch in files.epochs.values()} - opened),
-        exposed=bool(usable and usable[-1].slots & keyring.removed),
+        foreign=sorted(keyring.foreign.values()),
+        exposed=keyring.exposed,
     )
     for document, slot in sorted(files.slots.values(), key=lambda pair: (pair[1].header.date_ms, pair[1].header.id)):
         header = slot.header
@@ -145,7 +148,7 @@ def find_slot(store: KeyStore, spec: str) -> Slot:
         AmbiguousKey: there are several.
     """
     slots = [slot for _, slot in read_key_files(store.storage).slots.values()]
-    found = [slot for slot in slots if spec and slot.header.id.hex().startswith(spec.lower())]
+    found = [slot for slot in slots if len(spec) >= _MIN_PREFIX and slot.header.id.hex().startswith(spec.lower())]
     found = found or [slot for slot in slots if slot.header.label == spec]
     if not found:
         raise KeyNotFound(f"there is no slot {spec!r}", advice="`packstore key ls` lists them")
@@ -169,7 +172,6 @@ def add_slot(store: KeyStore, credential: Credential, *, label: str, kdf: str) -
     _refuse_twice(store, credential)
     if len(read_key_files(store.storage).slots) >= MAX_SLOTS:
         raise KeyStillNeeded(f"a repository has at most {MAX_SLOTS} slots", advice="remove one: `packstore key rm`")
-    keyring.newest  # noqa: B018  raises if not everything can be given to it
     slot = make_slot(
         credential,
         keyring.repository_id,
@@ -208,23 +210,22 @@ def rotate(store: KeyStore, encryption: Encryption | None = None, *, without: Sl
         StorageError: the epoch may or may not be there.
     """
     keyring = store.keyring
-    newest = keyring.newest
+    latest = keyring.latest
     gone = {without.header.id} if without else set()
     slots = [header for header in living_slots(keyring, _read(store)) if header.id not in gone]
     epoch, secret = make_epoch(
         keyring.highest + 1,
-        encryption or newest.encryption,
+        encryption or latest.encryption,
         slots,
         date_ms=store.runtime.now_ms(),
         random=store.runtime.random,
         removed=gone,
     )
-    write_epoch(store.storage, keyring, epoch)
-    keyring.take_in(epoch)
+    keyring.take_in(write_epoch(store.storage, keyring, epoch, secret))
     # Known to whoever made it, even where their own slot was removed: it is not new to this host when they come back.
     keyring.add_epoch(epoch.number, secret, epoch.encryption, date_ms=epoch.date_ms, slots=set(epoch.sealed))
     complete(store)
-    return next(each for each in keyring.epochs if each.number == epoch.number)
+    return keyring.latest
 
 
 def require_removable(store: KeyStore, slot: Slot) -> None:
@@ -233,10 +234,14 @@ def require_removable(store: KeyStore, slot: Slot) -> None:
     Raises:
         KeyStillNeeded: no other one could open the repository.
     """
-    others = [header for header in living_slots(store.keyring, _read(store)) if header.id != slot.header.id]
-    if not others:
+    living = {header.id for header in living_slots(store.keyring, _read(store))}
+    if not living - {slot.header.id}:
         advice = "add another one first: `packstore key add`"
         raise KeyStillNeeded("this is the last slot: without it nobody could read anything any more", advice=advice)
+    for number, key_ids, openers in store.keyring.present.values():
+        if openers & living == {slot.header.id} and not key_ids & store.keyring.retired:
+            advice = "give it to the others first: `packstore key test` with the passphrase or key file of this slot"
+            raise KeyStillNeeded(f"no other slot opens epoch {number}", advice=advice)
 
 
 def remove_slot(store: KeyStore, slot: Slot) -> None:
@@ -255,6 +260,8 @@ def remove_slot(store: KeyStore, slot: Slot) -> None:
 def complete(store: KeyStore) -> list[Uid]:
     """Give every living slot the epochs that it lacks, and delete the files of removed slots; return who got any.
 
+    A removed slot stays for as long as no living one opens some epoch: what was written in that would be lost.
+
     What is lacking comes from copies that were changed apart and merged, and from two changes at the same moment.
 
     Raises:
@@ -262,13 +269,21 @@ def complete(store: KeyStore) -> list[Uid]:
     """
     keyring = store.keyring
     files = _read(store)
-    for uid in files.slots.keys() & keyring.removed:
+    granted = _grant(store, living_slots(keyring, files))
+    living = {header.id for header in living_slots(keyring, files)}
+    needed = {
+        uid
+        for _, key_ids, openers in keyring.present.values()
+        if not openers & living and not key_ids & keyring.retired
+        for uid in openers
+    }
+    for uid in (files.slots.keys() & keyring.removed) - needed:
         for name in (key_name(uid), key_name(uid) + COPY_SUFFIX):
             try:
                 store.storage.delete(name)
             except NameNotFound:
                 continue
-    return _grant(store, living_slots(keyring, files))
+    return granted
 
 
 def _grant(store: KeyStore, slots: list[SlotHeader]) -> list[Uid]:
@@ -293,8 +308,7 @@ def write_again(
     """
     bare = Epoch(store.runtime.new_uid(), epoch.number, epoch.encryption, epoch.date_ms, {}, retired=retired)
     again = seal_epoch(bare, epoch.secret, slots)
-    write_epoch(store.storage, store.keyring, again)
-    store.keyring.take_in(again)
+    store.keyring.take_in(write_epoch(store.storage, store.keyring, again, epoch.secret))
     epoch.slots.update(again.sealed)
 
 

@@ -100,6 +100,7 @@ class Repair:
             Interrupted: nothing was changed.
         """
         repository = self._repository
+        repository.require_every_epoch()
         repository.recover()
         plan = RepairPlan(plan_documents(self._storage, repository.keyring, self._other_storage))
         lost = lost_objects(repository)

@@ -130,8 +130,10 @@ def explain(
 
     Raises:
         VersionNotFound: the version was removed and collected meanwhile.
+        KeysUnreadable: the key does not open every epoch, and what it cannot open cannot be told from damage.
     """
     if result.damaged:
+        repository.require_every_epoch()
         _require_wanted(repository, version)
         hit, result.missing, result.unrecorded = record_met(repository, version, stop, publish=publish)
         unexplained = merge_extents(hit.ranges + result.corrupt) != hit.ranges

@@ -149,5 +149,5 @@ def _write_keys(storage: Storage, keyring: Keyring, root: Key, options: CreateOp
         )
         headers.append(slot.header)
         write_slot(storage, keyring, slot)
-    epoch, _ = make_epoch(1, options.encryption, headers, date_ms=runtime.now_ms(), random=runtime.random)
-    write_epoch(storage, keyring, epoch)
+    epoch, secret = make_epoch(1, options.encryption, headers, date_ms=runtime.now_ms(), random=runtime.random)
+    write_epoch(storage, keyring, epoch, secret)

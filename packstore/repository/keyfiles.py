@@ -6,10 +6,11 @@ Before: repository.documents. After: repository.opening, repository.creation.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from packstore.codec.keyring import Keyring
+from packstore.codec.key import Key
+from packstore.codec.keyring import Keyring, derive_epoch
 from packstore.errors import FormatError, StorageError, TamperedRepository
 from packstore.format.document import (
     Document,
@@ -98,9 +99,19 @@ def write_slot(storage: Storage, keyring: Keyring, slot: Slot) -> None:
     write_doubled(storage, key_name(slot.header.id), DocumentType.SLOT, encode_slot(slot), keyring.keys_mac)
 
 
-def write_epoch(storage: Storage, keyring: Keyring, epoch: Epoch) -> None:
-    """Publish an epoch. Raises StorageError."""
+def write_epoch(storage: Storage, keyring: Keyring, epoch: Epoch, secret: Key) -> Epoch:
+    """Publish an epoch, with the ids of its keys, and with all that was ever taken away; return it.
+
+    Said in one file only, that would be undone by deleting it.
+
+    Raises:
+        StorageError: it may or may not be there.
+    """
+    data, meta = derive_epoch(keyring.root, keyring.repository_id, epoch.number, secret, epoch.encryption)
+    removed, retired = epoch.removed | keyring.removed, epoch.retired | keyring.retired
+    epoch = replace(epoch, key_ids=(data.id, meta.id), removed=removed, retired=retired)
     write_doubled(storage, key_name(epoch.id), DocumentType.EPOCH, encode_epoch(epoch), keyring.keys_mac)
+    return epoch
 
 
 def require_mac(document: Document, keyring: Keyring, name: str) -> None:

@@ -12,7 +12,7 @@ from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec, Co
 from packstore.codec.keyring import Keyring
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.codec.stages import Stages
-from packstore.errors import FormatError, NameNotFound, UnsupportedFormat
+from packstore.errors import FormatError, KeysUnreadable, NameNotFound, UnsupportedFormat
 from packstore.format.checkpoint import Checkpoint, decode_checkpoint
 from packstore.format.document import RepositoryFile
 from packstore.format.ledger import Damage, Scrub, decode_damage, decode_scrub
@@ -151,7 +151,6 @@ class Repository:
         self.missing = compare(
             seen, self.keyring, self.index.uids(Kind.VERSION), self._records(Kind.EVENT, decode_event)
         )
-        self.missing.damage = any(meta.damaged for meta in self.index.metas().values())
         self.announcements += self.missing.announcements()
         self.note_seen()
 
@@ -172,6 +171,19 @@ class Repository:
                 self.warnings.append(
                     f"what was seen here cannot be noted, so a rollback goes unseen: {sightings.fault}"
                 )
+
+    def require_every_epoch(self) -> None:
+        """Refuse to judge what is stored with a key that does not open all of it: it would look damaged.
+
+        Raises:
+            KeysUnreadable: there is an epoch that this key does not open.
+        """
+        if self.keyring.foreign:
+            numbers = ", ".join(str(number) for number in sorted(self.keyring.foreign.values()))
+            raise KeysUnreadable(
+                f"this key does not open epoch {numbers}: what is stored in it cannot be told from damage",
+                advice="use another key; `packstore key test` with one that opens it gives each slot what it lacks",
+            )
 
     def close(self) -> None:
         """Close the index."""
@@ -321,6 +333,9 @@ def key_warnings(keyring: Keyring) -> list[str]:
     """Return what somebody should know about the key that opened a repository."""
     if keyring.slot is not None and keyring.slot.id in keyring.removed:
         return ["the key that opened this repository was removed: what was written since cannot be read with it"]
+    if keyring.foreign:
+        numbers = ", ".join(str(number) for number in sorted(keyring.foreign.values()))
+        return [f"this key does not open epoch {numbers}: what is stored in it cannot be read with it"]
     return []
 
 

@@ -16,18 +16,20 @@ from packstore.repository.sightings import Seen, Sightings
 
 @dataclass
 class Comparison:
-    """What is missing without having been removed, and which epochs (by id of the data key) are new to this host."""
+    """What is missing without having been removed, and which epochs (by id of the data key) are new to this host.
+
+    `retired` are key ids that were retired and are not any more.
+    """
 
     versions: set[Uid] = field(default_factory=set)
     epochs: dict[bytes, int] = field(default_factory=dict)
+    retired: set[bytes] = field(default_factory=set)
     new_epochs: list[EpochKeys] = field(default_factory=list)
-    damage: bool = False
-    """Whether something in `meta/` is damaged: what is missing may be in there, and the damage is said anyway."""
 
     @property
     def anything_missing(self) -> bool:
         """Whether the repository is older than it was, or has lost files."""
-        return bool((self.versions and not self.damage) or self.epochs)
+        return bool(self.versions or self.epochs or self.retired)
 
     def announcements(self) -> list[str]:
         """Return what to say of epochs that this host has not seen before."""
@@ -49,6 +51,9 @@ class Comparison:
         if self.epochs:
             parts.append(f"epochs seen here before ({', '.join(map(str, sorted(self.epochs.values())))})")
             ways = ["`packstore repair --from`", "`packstore key import`"]
+        if self.retired:
+            parts.append("the retirement of an epoch")
+            ways = ways or ["`packstore key import`"]
         return RolledBack(
             f"missing from {location}, and never removed: {' and '.join(parts)}; "
             "files in meta/ or keys/ were lost, or somebody has put an older state back",
@@ -68,8 +73,8 @@ def compare(seen: Seen | None, keyring: Keyring, versions: set[Uid], events: Ite
     gone = seen.versions - versions
     if gone:
         found.versions = gone - _removed(events)
-    # By number: a key that was removed opens fewer of them.
-    found.epochs = {key_id: number for key_id, number in seen.epochs.items() if number not in keyring.numbers}
+    found.epochs = {key_id: number for key_id, number in seen.epochs.items() if key_id not in keyring.present}
+    found.retired = seen.retired - keyring.retired
     keyring.missed.update(found.epochs.values())
     if seen.epochs:
         found.new_epochs = [epoch for epoch in keyring.epochs if epoch.data.id not in seen.epochs]
@@ -104,6 +109,7 @@ def _removed(events: Iterable[Event]) -> set[Uid]:
 
 def update(keyring: Keyring, versions: set[Uid], missing: Comparison) -> Seen:
     """Return what to note now: what is there, and what is missing for as long as nobody has accepted that."""
-    epochs = {epoch.data.id: epoch.number for epoch in keyring.epochs}
+    epochs = {data_id: number for data_id, (number, _, _) in keyring.present.items()}
     slot = None if keyring.slot is None else keyring.slot.id
-    return Seen(keyring.encrypted, missing.epochs | epochs, versions | missing.versions, slot)
+    retired = keyring.retired | missing.retired
+    return Seen(keyring.encrypted, missing.epochs | epochs, versions | missing.versions, slot, retired)

@@ -61,6 +61,10 @@ class Session:
         self._may_have_published = False
         try:
             repository.learn_keys()
+        except BaseException:
+            self._undo()
+            raise
+        try:
             self._take_over()
         except BaseException:
             self._intent.leave()

@@ -26,6 +26,7 @@ _SEEN = MapSchema(
     Key("epochs", "map"),
     Key("versions", "bin"),
     Key("slot", "bin16", required=False),
+    Key("retired", "bin", required=False),
 )
 _MAX_BYTES = 64 * MIB
 
@@ -38,6 +39,7 @@ class Seen:
     epochs: dict[bytes, int] = field(default_factory=dict)
     versions: set[Uid] = field(default_factory=set)
     slot: Uid | None = None
+    retired: set[bytes] = field(default_factory=set)
 
 
 def place_of(storage: Storage) -> str:
@@ -78,6 +80,7 @@ class Sightings:
             "encrypted": seen.encrypted,
             "epochs": {key_id.hex(): number for key_id, number in seen.epochs.items()},
             "versions": b"".join(sorted(seen.versions)),
+            "retired": b"".join(sorted(seen.retired)),
         } | ({} if seen.slot is None else {"slot": seen.slot})
         try:
             self._memo.write(encode(value))
@@ -134,4 +137,8 @@ def _decode(data: bytes) -> Seen:
     if any(len(key_id) != KEY_ID_BYTES for key_id in numbers):
         raise FormatError("seen", "an epoch's id has the wrong length")
     uids = {Uid(versions[at : at + UID_BYTES]) for at in range(0, len(versions), UID_BYTES)}
-    return Seen(found["encrypted"], numbers, uids, None if found["slot"] is None else Uid(found["slot"]))
+    retired = found["retired"] or b""
+    if len(retired) % KEY_ID_BYTES:
+        raise FormatError("seen", "an epoch's id has the wrong length")
+    gone = {retired[at : at + KEY_ID_BYTES] for at in range(0, len(retired), KEY_ID_BYTES)}
+    return Seen(found["encrypted"], numbers, uids, None if found["slot"] is None else Uid(found["slot"]), gone)

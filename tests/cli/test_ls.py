@@ -103,7 +103,7 @@ def test_damaged_metadata_is_said_and_shows_the_rest(stored: Program, device: Pa
     data = bytearray(new.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 8] = b"\xff" * 8
     new.write_bytes(data)
-    done = stored("ls", "--index-dir", stored.home / "fresh").expect(0)
+    done = stored("ls", "--index-dir", stored.home / "fresh").expect(26)
     assert "disk.img" in done.out
     assert "warning" in done.err
     assert new.name in done.err

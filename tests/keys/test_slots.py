@@ -8,10 +8,13 @@ from packstore.errors import KeyStillNeeded, KeysUnreadable, UsageError, WrongKe
 from packstore.format.record import Encryption
 from packstore.limits import MAX_SLOTS
 from packstore.operations.keys import complete, open_store
+from packstore.operations.restore import explain
+from packstore.progress import StopRequest
 from packstore.repository.documents import COPY_SUFFIX, key_name
+from packstore.repository.keyfiles import read_key_files
 from tests.collection.test_gc import changed, device, is_sound
 from tests.keys.holders import PASSPHRASE, RECOVERY, KeyWorld, make_world, secret
-from tests.support.worlds import SECRET, PlaceStorage, World, fixed_runtime
+from tests.support.worlds import SECRET, PlaceStorage, World, fixed_runtime, restore_bytes
 
 OTHER = secret(7)
 
@@ -180,3 +183,79 @@ def test_keys_of_a_clear_repository(tmp_path: Path) -> None:
     with world.open() as repository, pytest.raises(UsageError, match="not encrypted") as caught:
         open_store(repository.storage, repository.keyring, fixed_runtime())
     assert "sync" in caught.value.advice
+
+
+def test_each_copy_removes_the_other_ones_slot(world: KeyWorld, tmp_path: Path) -> None:
+    """After the merge, what one copy has written would be closed to everybody, and nobody told."""
+    world.add(OTHER)
+    copy = _copy(world, tmp_path)
+    world.drop(OTHER)
+    copy.holder = OTHER
+    copy.drop(SECRET)
+    there = changed(device(1, 8), 9, 2)
+    copy.backup(there, "there")
+    _merged(world, copy)
+    world.expected |= copy.expected
+    with pytest.raises(KeysUnreadable):
+        world.backup(device(3, 4), "not while there is an epoch that cannot be opened")
+    with pytest.raises(KeysUnreadable):
+        world.check()
+    new = secret(41)
+    world.add(new)
+    with world.as_(new):
+        assert world.keyring().foreign, "and `key add` says so"
+    with world.as_(OTHER):
+        complete(world.store())
+    with world.as_(new):
+        assert not world.keyring().foreign
+        assert not any(slot.removed for slot in world.report().slots), "and only now the removed ones go"
+        world.rotate()
+        world.backup(device(3, 4), "again")
+    everybody(world, new, versions=3)
+
+
+def test_a_slot_that_lacks_an_epoch_judges_nothing(world: KeyWorld) -> None:
+    """Good packs would be called damaged, for everybody, and moved aside: for want of one small file."""
+    before = set(world.storage.list_files("keys"))
+    world.add(OTHER)
+    grants = [
+        listed.name
+        for listed in set(world.storage.list_files("keys")) - before
+        if listed.name.removesuffix(COPY_SUFFIX) != key_name(world.slot_of(OTHER).header.id)
+    ]
+    world.rotate()
+    world.backup(changed(device(1, 8), 8, 1))
+    for name in grants:
+        world.storage.delete(name)
+    with world.as_(OTHER):
+        assert list(world.keyring().foreign.values()) == [1]
+        with pytest.raises(KeysUnreadable):
+            world.check()
+        with world.open() as repository:
+            state = next(state for state in repository.states())
+            _, result = restore_bytes(repository, state.version)
+            with pytest.raises(KeysUnreadable):
+                explain(repository, state.version, result, StopRequest())
+    everybody(world, SECRET, versions=2)
+    complete(world.store())
+    everybody(world, SECRET, OTHER, versions=2)
+
+
+def test_what_was_taken_away_is_said_in_every_later_file(world: KeyWorld) -> None:
+    """Whoever holds the storage would undo a removal or a retirement by deleting one small file."""
+    world.add(OTHER)
+    gone = world.slot_of(OTHER).header.id
+    world.drop(OTHER)
+    world.migrate()
+    world.retire("1")
+    retired = world.keyring().retired
+    world.rotate()
+    newest = world.keyring().newest.number
+    for document, epoch in list(read_key_files(world.storage).epochs.values()):
+        if epoch.number != newest:
+            world.storage.delete(key_name(epoch.id))
+            world.storage.delete(key_name(epoch.id) + COPY_SUFFIX)
+        assert document
+    ring = world.keyring()
+    assert gone in ring.removed
+    assert ring.retired == retired

@@ -204,7 +204,7 @@ def _epoch_value(fields: dict[str, Any]) -> dict[str, Any]:
     encryption = Encryption(fields["encryption"])
     data, meta = derive_epoch(Key(ROOT), REPOSITORY_ID, fields["number"], Key(_X), encryption)
     opened = {"sealed": dict(fields["sealed"]), "secret": _X, "data_key_id": data.id, "meta_key_id": meta.id}
-    return {"removed": [], "retired": []} | fields | opened
+    return {"removed": [], "retired": [], "key_ids": []} | fields | opened
 
 
 def _epochs_accepted() -> Iterator[Case]:
@@ -214,6 +214,7 @@ def _epochs_accepted() -> Iterator[Case]:
         ("number_large", "The largest number.", _epoch(number=(1 << 32) - 1)),
         ("removed", "It takes two slots away, which need not be known.", _epoch(removed=[_IDS[0], _IDS[1]])),
         ("retired", "It retires an epoch, by the ids of its keys.", _epoch(number=2, retired=_RETIRED)),
+        ("key_ids", "It says which epoch it is.", _epoch(key_ids=_RETIRED)),
         ("removed_and_retired", "Both.", _epoch(removed=_IDS[:1], retired=_RETIRED)),
     ):
         data = frame(DocumentType.EPOCH, fields)
@@ -244,6 +245,9 @@ def _epochs_refused() -> Iterator[Case]:
         ("removed_unsorted", "malformed", "Slot ids that do not ascend.", _epoch(removed=_IDS[::-1])),
         ("removed_twice", "malformed", "One slot removed twice.", _epoch(removed=[_IDS[0], _IDS[0]])),
         ("retired_text", "malformed", "A key id that is text.", _epoch(retired=["12345678"])),
+        ("key_ids_one", "malformed", "The id of one key only.", _epoch(key_ids=_RETIRED[:1])),
+        ("key_ids_long", "malformed", "A key id of 9 bytes.", _epoch(key_ids=[_RETIRED[0], bytes(9)])),
+        ("key_ids_text", "malformed", "A key id that is text.", _epoch(key_ids=[_RETIRED[0], "12345678"])),
         ("retired_long", "malformed", "A key id of 9 bytes.", _epoch(retired=[bytes(9)])),
     ):
         yield _EPOCH.bad(name, expect, "8.3", comment, frame(DocumentType.EPOCH, fields))
