@@ -45,6 +45,8 @@ def check_documents(storage: Storage, keyring: Keyring | None) -> list[Damage]:
     """Return what is wrong with the small files, and which files belong to nothing."""
     damage = _check_pair(storage, REPOSITORY_NAME, [DocumentType.REPOSITORY], keyring)
     for uid in key_uids(storage):
+        if keyring and uid in keyring.removed:
+            continue  # what is left of a slot that was removed: it opens nothing new, and goes with the next change
         damage += _check_pair(storage, key_name(uid), [DocumentType.SLOT, DocumentType.EPOCH], keyring)
     for listed in storage.list_files(GC_PREFIX):
         match = _GC_NAME.fullmatch(listed.name)

@@ -109,6 +109,7 @@ def unlock(
     require_mac(opened.document, keyring, REPOSITORY_NAME)
     require_mac(document, keyring, key_name(slot.id))
     take_in_epochs(keyring, files)
+    keyring.known.update(files.slots)
     if not keyring.epochs:
         raise KeysUnreadable("no epoch of the repository can be opened with this key", advice=_KEYS)
     return keyring

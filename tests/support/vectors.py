@@ -252,7 +252,7 @@ def _secret(case: Case) -> Result:
 
 def _export(case: Case) -> Result:
     ring = keyring(case)
-    document = decode_document(from_lines(case.data.decode()), DocumentType.EXPORT)
+    document = decode_document(from_lines(case.data.decode(errors="replace")), DocumentType.EXPORT)
     _require_mac(document, ring.keys_mac)
     export = decode_export(document.body)
 
