@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from packstore.checksum import Buffer
+
 
 class Extent(NamedTuple):
     """A range of a device, in bytes."""
@@ -85,9 +87,14 @@ def block_runs(geometry: Geometry, extents: Iterable[Extent]) -> Iterator[tuple[
         yield range(done, geometry.count), False
 
 
-def is_zero(block: bytes) -> bool:
-    """Say whether a block is all zeros: a comparison of `bytes` runs at the speed of memory."""
-    return block == zeros(len(block))
+def is_zero(block: Buffer) -> bool:
+    """Say whether a block is all zeros."""
+    return same_bytes(zeros(len(block)), block)
+
+
+def same_bytes(one: bytes, other: Buffer) -> bool:
+    """Compare at the speed of memory, which `==` with a memoryview is far from."""
+    return len(one) == len(other) and one.startswith(other)
 
 
 @lru_cache(maxsize=8)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from packstore.blocks import same_bytes
 from packstore.checksum import Buffer
 from packstore.codec.compression import Compressor
 from packstore.codec.keyring import Keyring
@@ -39,8 +40,8 @@ class ObjectCodec:
         self._stages = stages
         self._random = random
 
-    def encode(self, kind: Kind, object_id: ObjectId, plain: bytes) -> EncodedObject:
-        """Return the record of an object, proven to decode to `plain`.
+    def encode(self, kind: Kind, object_id: ObjectId, plain: Buffer) -> EncodedObject:
+        """Return the record of an object, proven to decode to `plain`, of which it keeps nothing.
 
         Raises:
             FormatError: `plain` is empty or larger than its kind may be: nobody could read the record.
@@ -48,7 +49,7 @@ class ObjectCodec:
         """
         with self._stages.time("compress"):
             frame = self._compressor.compress(plain)
-        body = plain if frame is None else frame
+        body = bytes(plain) if frame is None else frame
         key = self._keyring.writing_key(kind)
         overhead = sum(AEADS[key.encryption][:2]) if key.encryption else 0
         header = RecordHeader(
@@ -93,9 +94,9 @@ class ObjectCodec:
         self._verify(encoded, self._open(header, payload))
         return encoded
 
-    def _verify(self, encoded: EncodedObject, plain: bytes) -> None:
+    def _verify(self, encoded: EncodedObject, plain: Buffer) -> None:
         try:
-            same = self._open(encoded.header, encoded.payload) == plain
+            same = same_bytes(self._open(encoded.header, encoded.payload), plain)
         except FormatError:
             same = False
         if not same:

@@ -23,7 +23,16 @@ from packstore.operations.base import choose_base
 from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
 from packstore.operations.marks import tag_fault
 from packstore.operations.pipeline import default_threads, ordered_map, window_items
-from packstore.operations.reading import HoleRun, ReadBlock, read_block, read_blocks, unreadable_ranges
+from packstore.operations.reading import (
+    RUN_BYTES,
+    DataRun,
+    HoleRun,
+    ReadBlock,
+    RunReader,
+    read_stream,
+    runs_of,
+    unreadable_ranges,
+)
 from packstore.operations.resume import (
     CheckpointEntries,
     Known,
@@ -55,6 +64,8 @@ class BackupOptions:
     checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     auto_tags: bool = False
     """Add b_daily, b_weekly, b_monthly as they are due."""
+    run_bytes: int = RUN_BYTES
+    """So much is read at once."""
     expires: str | None = None
     """RFC 3339 date and time after which the version may be removed."""
 
@@ -84,7 +95,16 @@ class BackupResult:
     resumed_at: int = 0
 
 
-Item = tuple[ReadBlock, Known | None] | HoleRun | TakenRun
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Blocks to be decided on in one go, each with what is known of it; those of a stream have been read already."""
+
+    known: list[Known | None]
+    run: range = range(0)
+    read: list[ReadBlock] = field(default_factory=list)
+
+
+Item = Work | HoleRun | TakenRun
 
 
 class Fate(Enum):
@@ -100,7 +120,8 @@ class Fate(Enum):
 class Outcome:
     """A block after the workers are done with it; `encoded` only if it is new."""
 
-    block: ReadBlock
+    length: int
+    unreadable: list[Extent]
     fate: Fate
     object_id: ObjectId = HOLE
     fingerprint: bytes = NO_FINGERPRINT
@@ -154,6 +175,7 @@ class _Backup:
         self._stop = stop
         self._progress = progress
         self._block_size = repository.file.block_size
+        self._geometry = Geometry(source.size or 0, self._block_size)
         self._counters = Counters()
         self._unreadable: list[Extent] = []
         self._size = 0
@@ -213,13 +235,14 @@ class _Backup:
     ) -> None:
         self._progress.start(f"backing up {self._options.volume}", self._source.size)
 
-        def work(item: Item) -> Outcome | HoleRun | TakenRun:
-            return self._decide(session, *item) if isinstance(item, tuple) else item
+        reader = RunReader(self._source, self._geometry)
+
+        def work(item: Item) -> list[Outcome] | HoleRun | TakenRun:
+            return self._decide_all(session, reader, item) if isinstance(item, Work) else item
 
         threads = self._options.threads
-        results = ordered_map(
-            work, self._items(session, start), threads=threads, window=window_items(threads, self._block_size)
-        )
+        window = window_items(threads, max(self._block_size, self._options.run_bytes))
+        results = ordered_map(work, self._items(session, start), threads=threads, window=window)
         with closing(results):
             for result in results:
                 if isinstance(result, HoleRun):
@@ -227,46 +250,55 @@ class _Backup:
                 elif isinstance(result, TakenRun):
                     self._take_over(tree, result)
                 else:
-                    self._take_block(session, tree, result)
+                    for outcome in result:
+                        self._take_block(session, tree, outcome)
                 checkpoints.consider(after_holes=isinstance(result, HoleRun))
 
     def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
         entries = start.entries(self._source, self._progress)
+        if self._source.size is None:
+            for block in read_stream(self._source, self._block_size, self._stop):
+                yield Work([entries.entry(block.index, len(block.data))], read=[block])
+            return
         first = 0
         if start.takes_over and start.checkpoint is not None:
             covered = CheckpointEntries(self._repository, start.checkpoint, self._progress)
-            geometry = Geometry(start.checkpoint.size, self._block_size)
             for run in covered.runs(session, self._stop):
-                if isinstance(run, TakenRun):
-                    yield run
-                else:
-                    yield self._with_known(read_block(self._source, geometry, run), entries)
+                yield run if isinstance(run, TakenRun) else self._to_read(range(run, run + 1), entries)
             first = start.checkpoint.covered // self._block_size
-        for item in read_blocks(self._source, self._block_size, self._stop, first):
-            yield item if isinstance(item, HoleRun) else self._with_known(item, entries)
+        for item in runs_of(self._source, self._geometry, self._stop, first, run_bytes=self._options.run_bytes):
+            yield self._to_read(item.blocks, entries) if isinstance(item, DataRun) else item
 
-    @staticmethod
-    def _with_known(block: ReadBlock, entries: KnownEntries) -> tuple[ReadBlock, Known | None]:
-        return block, entries.entry(block.index, len(block.data))
+    def _to_read(self, blocks: range, entries: KnownEntries) -> Work:
+        return Work([entries.entry(index, self._geometry.length(index)) for index in blocks], blocks)
+
+    def _decide_all(self, session: Session, reader: RunReader, work: Work) -> list[Outcome]:
+        """Read blocks and find out what they are; runs in the workers."""
+        blocks = work.read
+        if not blocks:
+            with self._repository.stages.time("read"):
+                blocks = reader.read(work.run)
+        return [self._decide(session, block, known) for block, known in zip(blocks, work.known, strict=True)]
 
     def _decide(self, session: Session, block: ReadBlock, known: Known | None) -> Outcome:
-        """Find out what a block is; runs in the workers."""
+        """Find out what a block is. Its data is gone with the thread's next run: nothing here may keep it."""
         stages, keyring = self._repository.stages, self._repository.keyring
+        length, unreadable = len(block.data), block.unreadable
         if is_zero(block.data):
-            return Outcome(block, Fate.HOLE)
+            return Outcome(length, unreadable, Fate.HOLE)
         with stages.time("fingerprint"):
             fingerprint = keyring.fingerprint(block.data)
         if known is not None and known.fingerprint == fingerprint and _is_there(session, known):
-            return Outcome(block, Fate.UNCHANGED, known.object_id, fingerprint)
+            return Outcome(length, unreadable, Fate.UNCHANGED, known.object_id, fingerprint)
         with stages.time("hash"):
             object_id = keyring.object_id(block.data)
         if session.is_known(Kind.BLOCK, object_id):
-            return Outcome(block, Fate.KNOWN, object_id, fingerprint)
+            return Outcome(length, unreadable, Fate.KNOWN, object_id, fingerprint)
         encoded = self._repository.codec.encode(Kind.BLOCK, object_id, block.data)
-        return Outcome(block, Fate.NEW, object_id, fingerprint, encoded)
+        return Outcome(length, unreadable, Fate.NEW, object_id, fingerprint, encoded)
 
     def _take_holes(self, tree: TreeWriter, holes: HoleRun) -> None:
-        span = Geometry(self._source.size or 0, self._block_size).span(holes.blocks)
+        span = self._geometry.span(holes.blocks)
         self._size = span.end
         self._counters.hole += span.length
         tree.add_holes(len(holes.blocks))
@@ -284,10 +316,10 @@ class _Backup:
         self._progress.advance(len(run.blocks) * self._block_size)
 
     def _take_block(self, session: Session, tree: TreeWriter, outcome: Outcome) -> None:
-        length = len(outcome.block.data)
+        length = outcome.length
         self._size += length
         self._counters.read += length
-        self._unreadable += outcome.block.unreadable
+        self._unreadable += outcome.unreadable
         if outcome.fate is Fate.HOLE:
             self._counters.hole += length
         elif outcome.fate is Fate.UNCHANGED:

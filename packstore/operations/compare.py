@@ -100,6 +100,7 @@ class _Items:
         self._tree = repository.tree(version)
         self._geometry = Geometry(version.size, version.block_size)
         self._source = source
+        self._source_geometry = Geometry(source.size or 0, version.block_size)
         self._stop = stop
         self._unreadable = {
             index for offset, length in version.unreadable for index in self._geometry.blocks_of(Extent(offset, length))
@@ -109,14 +110,14 @@ class _Items:
     def all(self) -> Iterator[_Item]:
         """Yield every block of the version, in order."""
         done = 0
-        for found in read_blocks(self._source, self._geometry.block_size, self._stop):
+        for found in read_blocks(self._source, self._source_geometry, self._stop):
             if isinstance(found, HoleRun):
                 blocks = range(found.blocks.start, min(found.blocks.stop, self._geometry.count))
                 yield from (self._item(index, zeros(self._geometry.length(index))) for index in blocks)
                 done = max(done, blocks.stop)
             elif found.index < self._geometry.count:
                 # The last block of the source may be longer than the version's; what is behind is counted apart.
-                data = found.data[: self._geometry.length(found.index)]
+                data = bytes(found.data[: self._geometry.length(found.index)])
                 yield self._item(found.index, data, unreadable=bool(found.unreadable))
                 done = found.index + 1
         for index in range(done, self._geometry.count):

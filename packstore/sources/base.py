@@ -30,8 +30,11 @@ class Source(Protocol):
     def extents(self) -> Iterator[Extent]:
         """Yield, in ascending order, the ranges that may hold anything but zeros. For a stream: nothing."""
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Return exactly `length` bytes; from a stream, which is read in order, fewer at its end.
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` with what is at `offset`; return its length.
+
+        A source of known size may be read by many threads at once, and fills it. A stream is read in order, and fills
+        less only at its end.
 
         Raises:
             SourceReadFailed: the range cannot be read.

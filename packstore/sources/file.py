@@ -10,15 +10,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from packstore.blocks import Extent
 from packstore.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, SourceReadFailed
-from packstore.limits import MIB
 from packstore.sources.identity import state_name
-
-_DROP_BYTES: Final = 16 * MIB
-"""Pages are dropped in steps of this size."""
 
 
 def readable_path(path: Path) -> str:
@@ -52,7 +47,6 @@ class FileSource:
         except BaseException:
             self.close()
             raise
-        self._dropped = 0
         self._state = state_name(self._descriptor, promised=immutable)
 
     def _kind_of(self, mode: int) -> str:
@@ -104,33 +98,26 @@ class FileSource:
                 yield Extent(begin, end - begin)
             offset = max(end, begin + 1)
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Return exactly `length` bytes."""
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer`, and drop what it was read from out of the cache."""
+        length, done = len(buffer), 0
         try:
-            data = os.pread(self._descriptor, length, offset)
-            while 0 < len(data) < length and (
-                more := os.pread(self._descriptor, length - len(data), offset + len(data))
-            ):
-                data += more
+            while done < length and (read := os.preadv(self._descriptor, [buffer[done:]], offset + done)):
+                done += read
         except OSError as error:
             if error.errno in {errno.EIO, errno.ENODATA, errno.EILSEQ}:
                 self._read_alone(offset, length)
                 raise SourceReadFailed(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
             raise SourceError(f"{self._path} cannot be read at {offset}: {error.strerror}") from error
-        if len(data) != length:
-            raise SourceChanged(f"{self._path} ended at {offset + len(data)} while it was being read")
-        self._drop_behind(offset)
-        return data
+        if done != length:
+            raise SourceChanged(f"{self._path} ended at {offset + done} while it was being read")
+        os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        return length
 
     def _read_alone(self, offset: int, length: int) -> None:
         """Have what is read next read without what follows it: a bad sector fails all that is read with it."""
         os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-
-    def _drop_behind(self, offset: int) -> None:
-        if offset - self._dropped >= _DROP_BYTES:
-            os.posix_fadvise(self._descriptor, self._dropped, offset - self._dropped, os.POSIX_FADV_DONTNEED)
-            self._dropped = offset
 
     def finish(self) -> list[str]:
         """Compare size and time of change with what they were at the start."""

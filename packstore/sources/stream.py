@@ -28,14 +28,15 @@ class StreamSource:
         """Yield nothing: a stream tells nothing ahead."""
         yield from ()
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Return the next `length` bytes, fewer at the end. Raises SourceError: of a stream nothing can be skipped."""
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` with what comes next, less at the end. Raises SourceError: nothing can be skipped."""
         try:
-            data = self._stream.read(length)
+            data = self._stream.read(len(buffer))
         except OSError as error:
             raise SourceError(f"standard input cannot be read at {offset}: {error.strerror}") from error
+        buffer[: len(data)] = data
         self._empty = self._empty and not data
-        return data
+        return len(data)
 
     def finish(self) -> list[str]:
         """Warn about an empty stream: most often the command that feeds it has failed."""

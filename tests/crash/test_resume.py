@@ -175,20 +175,21 @@ def test_a_fault_at_every_operation(fast_path: Path, number: int, names: frozens
 @pytest.mark.parametrize("at", range(2, 13))
 def test_stopped_at_every_read(world: World, at: int) -> None:
     """Ctrl-C would cost what was read since the last checkpoint, or the next backup begin in the wrong place."""
-    source = frozen(DEVICE)
+    data = DEVICE[: 12 * BLOCK] + noise_blocks("more", 12) + b"odd tail"
+    source = frozen(data)
     interrupt(world, source, at, NEVER)
     found = checkpoint_of(world)
     covered = found.covered if found else 0
-    result = finish(world, DEVICE, source)
+    result = finish(world, data, source)
     assert result.resumed_at == covered
-    assert sorted(source.offsets) == [offset for offset in _data_offsets() if offset >= covered]
-    assert result.counters.new == sum(length for offset, length in _data_extents() if offset >= covered)
+    assert sorted(source.offsets) == [offset for offset, _ in _data_extents(data) if offset >= covered]
+    assert result.counters.new == sum(length for offset, length in _data_extents(data) if offset >= covered)
     # The reader is ahead by what a window of one thread holds.
     assert covered or at <= 8
 
 
-def _data_extents() -> list[tuple[int, int]]:
-    blocks = [(at, DEVICE[at : at + BLOCK]) for at in range(0, len(DEVICE), BLOCK)]
+def _data_extents(data: bytes = DEVICE) -> list[tuple[int, int]]:
+    blocks = [(at, data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
     return [(at, len(block)) for at, block in blocks if any(block)]
 
 
@@ -198,7 +199,7 @@ def _data_offsets() -> list[int]:
 
 def test_stopped_again_and_again(world: World) -> None:
     """A machine that is switched off every evening would never come to the end of a large backup."""
-    data = noise_blocks("long", 40) + b"odd tail"
+    data = noise_blocks("long", 60) + b"odd tail"
     source = frozen(data)
     covered = [0]
     for _ in range(4):
@@ -253,7 +254,7 @@ def test_a_promise_that_is_broken_is_told(world: World) -> None:
     source.on_read = on_read
     progress = NullProgress()
     with world.open() as repository:
-        options = BackupOptions("volume", threads=1, checkpoints=NEVER)
+        options = BackupOptions("volume", threads=1, checkpoints=NEVER, run_bytes=BLOCK)
         result = backup(repository, source, options, StopRequest(), progress)
     assert result.resumed_at > 0
     assert any("may mix" in warning for warning in progress.warnings)

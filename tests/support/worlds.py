@@ -128,7 +128,7 @@ class World:
     ) -> BackupResult:
         """Back bytes or a source up; bytes are remembered as what the version must restore to."""
         device = BytesSource(source) if isinstance(source, bytes) else source
-        options = BackupOptions(volume, base=base, paranoid=paranoid, threads=self.threads)
+        options = BackupOptions(volume, base=base, paranoid=paranoid, threads=self.threads, run_bytes=BLOCK)
         if checkpoints is not None:
             options = dataclasses.replace(options, checkpoints=checkpoints)
         with self.open(runtime) as repository:
