@@ -119,6 +119,14 @@ class Keyring:
         return any(epoch.slots & self.removed for epoch in latest)
 
     @property
+    def only_owners(self) -> bool:
+        """Whether all who ever had a key of this repository still may have one, so that none of them is an enemy.
+
+        Then what a record's encryption authenticates needs no other proof of who wrote it.
+        """
+        return self.encrypted and not self.removed
+
+    @property
     def epochs(self) -> list[EpochKeys]:
         """The epochs that are open, the newest last: that of the highest number.
 

@@ -16,6 +16,7 @@ from packstore.codec.keyring import Keyring
 from packstore.codec.sodium import AEADS, seal, unseal
 from packstore.codec.stages import Stages
 from packstore.errors import FormatError, PackstoreError
+from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Compression, Encryption, Kind, RecordHeader, check_fields, encode_header
 from packstore.ids import ObjectId
 
@@ -106,15 +107,24 @@ class ObjectCodec:
                 advice="test its memory before you trust it with anything",
             )
 
-    def decode(self, header: RecordHeader, payload: Buffer) -> bytes:
-        """Return the plaintext of a record, its id compared.
+    def decode(self, header: RecordHeader, payload: Buffer, fingerprint: bytes = NO_FINGERPRINT) -> bytes:
+        """Return the plaintext of a record, proven to be the object that its header names.
+
+        Its id is the proof. With the `fingerprint` that a version has for the block, where the encryption tells who
+        wrote the record, and for which id, an equal fingerprint is: it costs a thirtieth of the id.
 
         Raises:
             FormatError: it does not open, does not decompress, or is another object ("wrong-id").
         """
-        plain = self._open(header, payload)
-        if self._keyring.object_id(plain) != header.object_id:
-            raise FormatError("record", "the content is not what its id says", failure="wrong-id")
+        with self._stages.time("decode"):
+            plain = self._open(header, payload)
+        if fingerprint != NO_FINGERPRINT and self._keyring.only_owners and header.encryption is not Encryption.NONE:
+            with self._stages.time("fingerprint"):
+                if self._keyring.fingerprint(plain) == fingerprint:
+                    return plain
+        with self._stages.time("hash"):
+            if self._keyring.object_id(plain) != header.object_id:
+                raise FormatError("record", "the content is not what its id says", failure="wrong-id")
         return plain
 
     def _open(self, header: RecordHeader, payload: Buffer) -> bytes:

@@ -9,14 +9,16 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 
 from packstore.blocks import Extent, Geometry, merge_extents
 from packstore.errors import DamageError, FormatError, Interrupted, ObjectMissing, StorageError, VersionNotFound
-from packstore.format.page import Page
+from packstore.format.page import NO_FINGERPRINT, Page
 from packstore.format.record import Kind
 from packstore.format.version import Version
 from packstore.ids import HOLE, ObjectId
-from packstore.limits import PAGE_ENTRIES
+from packstore.limits import MIB, PAGE_ENTRIES
 from packstore.operations.check_walk import DamagedVersion
 from packstore.operations.findings import is_collected, record_met
 from packstore.operations.journal import Finished, RestoreJournal
@@ -57,17 +59,21 @@ class RestoreResult:
 class _Piece:
     """A range to write: one block, or zeros; `fault` says why it is zeros and should not be.
 
-    `absent`: it was nowhere, and nothing of it was damaged.
+    `absent`: it was nowhere, and nothing of it was damaged. `written`: a worker has written it already.
     """
 
     extent: Extent
     object_id: ObjectId = HOLE
+    fingerprint: bytes = NO_FINGERPRINT
     data: bytes = b""
+    written: bool = False
     fault: str = ""
     absent: bool = False
 
 
 _MAX_REASONS = 100
+_BATCH_BYTES = 4 * MIB
+"""So much is read and written by one worker before it reports."""
 
 
 def restore(
@@ -100,14 +106,16 @@ def restore(
     progress.start(f"restoring {version.volume}", version.size)
     progress.advance(finished.length)
     pieces = _pieces(repository, version, finished.extents, in_order=target.in_order)
-    window = window_items(threads, version.block_size)
+    work = partial(_fetch, repository, target)
+    window = window_items(threads, max(version.block_size, _BATCH_BYTES))
     try:
-        with closing(ordered_map(lambda item: _read(repository, item), pieces, threads=threads, window=window)) as read:
-            for piece in read:
+        with closing(ordered_map(work, _batches(pieces), threads=threads, window=window)) as batches:
+            for piece in chain.from_iterable(batches):
                 stop.check()
                 if piece.fault and not result.damaged:
                     _require_wanted(repository, version)
-                _write(target, piece, result)
+                with repository.stages.time("write"):
+                    _write(target, piece, result)
                 progress.advance(piece.extent.length)
                 if journal:
                     journal.done(piece.extent, result.damaged, result.reasons)
@@ -170,7 +178,7 @@ def _pieces(repository: Repository, version: Version, finished: list[Extent], *,
                 yield _Piece(whole)
                 continue
             pieces = _leaf_pieces(leaf, blocks, geometry)
-            yield from pieces if in_order else sorted(pieces, key=lambda piece: _disk_order(repository, piece))
+            yield from pieces if in_order else _by_place(repository, pieces)
 
 
 class _Skip:
@@ -199,25 +207,54 @@ class _Skip:
 
 
 def _leaf_pieces(leaf: Page, blocks: range, geometry: Geometry) -> list[_Piece]:
-    return [_Piece(geometry.extent(index), leaf.id_at(index % PAGE_ENTRIES)) for index in blocks]
+    pieces: list[_Piece] = []
+    for index in blocks:
+        at, extent = index % PAGE_ENTRIES, geometry.extent(index)
+        object_id = leaf.id_at(at)
+        if object_id == HOLE and pieces and pieces[-1].object_id == HOLE:
+            extent = Extent(pieces[-1].extent.offset, pieces.pop().extent.length + extent.length)
+        pieces.append(_Piece(extent, object_id, leaf.fingerprint_at(at)))
+    return pieces
 
 
-def _disk_order(repository: Repository, piece: _Piece) -> tuple[bytes, int]:
-    locations = [] if piece.object_id == HOLE else repository.index.locate(Kind.BLOCK, piece.object_id)
-    return (locations[0].pack_id, locations[0].offset) if locations else (b"", piece.extent.offset)
+def _by_place(repository: Repository, pieces: list[_Piece]) -> list[_Piece]:
+    """Return pieces in the order in which their blocks lie in the packs, holes first."""
+    located = repository.index.locate_many(Kind.BLOCK, {piece.object_id for piece in pieces} - {HOLE})
+    places = {object_id: (found[0].pack_id, found[0].offset) for object_id, found in located if found}
+    return sorted(pieces, key=lambda piece: places.get(piece.object_id, (b"", piece.extent.offset)))
 
 
-def _read(repository: Repository, piece: _Piece) -> _Piece:
-    """Fetch the block of a piece; runs in the workers."""
-    if piece.object_id == HOLE:
-        return piece
+def _batches(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+    """Put small blocks together: handing one over to a worker has its price."""
+    batch: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += 0 if piece.object_id == HOLE else piece.extent.length
+        if size >= _BATCH_BYTES or len(batch) == PAGE_ENTRIES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _fetch(repository: Repository, target: Target, pieces: list[_Piece]) -> list[_Piece]:
+    """Read blocks, and write them where their order is nobody's business; runs in the workers."""
+    return [piece if piece.object_id == HOLE else _fetch_one(repository, target, piece) for piece in pieces]
+
+
+def _fetch_one(repository: Repository, target: Target, piece: _Piece) -> _Piece:
     try:
-        data = repository.read_object(Kind.BLOCK, piece.object_id)
+        data = repository.read_block(piece.object_id, piece.fingerprint)
         if len(data) != piece.extent.length:
             raise FormatError("block", f"{len(data)} bytes where {piece.extent.length} are due")
     except DamageError as error:
         return _Piece(piece.extent, piece.object_id, fault=error.message, absent=isinstance(error, ObjectMissing))
-    return _Piece(piece.extent, piece.object_id, data)
+    if target.in_order:
+        return _Piece(piece.extent, piece.object_id, data=data)
+    with repository.stages.time("write"):
+        target.write(piece.extent.offset, data)
+    return _Piece(piece.extent, piece.object_id, written=True)
 
 
 def _write(target: Target, piece: _Piece, result: RestoreResult) -> None:
@@ -226,8 +263,9 @@ def _write(target: Target, piece: _Piece, result: RestoreResult) -> None:
         result.corrupt += [] if piece.absent else [piece.extent]
         if len(result.reasons) < _MAX_REASONS:
             result.reasons.append(piece.fault)
-    if piece.data:
-        target.write(piece.extent.offset, piece.data)
+    if piece.data or piece.written:
+        if not piece.written:
+            target.write(piece.extent.offset, piece.data)
         result.bytes_data += piece.extent.length
     else:
         target.zero(piece.extent.offset, piece.extent.length)

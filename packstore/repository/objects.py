@@ -10,10 +10,11 @@ Before: packs.reader, index.objectindex. After: repository.repository.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from packstore.codec.objectcodec import ObjectCodec
 from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageDenied, StorageError
+from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind, RecordHeader
 from packstore.ids import ObjectId, PackId
 from packstore.index.objectindex import ObjectIndex
@@ -25,6 +26,12 @@ from packstore.storage.base import Storage
 
 _MAX_LOOKS: Final = 64
 """Looks for one object: each finds packs gone that no look before it has met, so more would be a mistake."""
+
+
+class _Wanted(NamedTuple):
+    kind: Kind
+    object_id: ObjectId
+    fingerprint: bytes
 
 
 @dataclass
@@ -59,8 +66,8 @@ class ObjectReader:
         self._updates = 0
         self._failures = 0
 
-    def read(self, kind: Kind, object_id: ObjectId) -> bytes:
-        """Return the plaintext of an object.
+    def read(self, kind: Kind, object_id: ObjectId, fingerprint: bytes = NO_FINGERPRINT) -> bytes:
+        """Return the plaintext of an object; of a block, the fingerprint that a version has for it may be the proof.
 
         Raises:
             ObjectMissing: no pack holds it.
@@ -68,22 +75,23 @@ class ObjectReader:
             StorageGone: the whole repository is out of reach.
         """
         updates = self._updates
-        attempt = self._try(kind, object_id)
+        wanted = _Wanted(kind, object_id, fingerprint)
+        attempt = self._try(wanted)
         if attempt.plain is None:
             require_reachable(self._storage)
-            attempt = self._look_again(kind, object_id, attempt, updates)
+            attempt = self._look_again(wanted, attempt, updates)
         for number in range(len(self._recoveries)):
             if attempt.plain is not None:
                 break
             self._recover_once(number)
-            attempt = self._try(kind, object_id)
+            attempt = self._try(wanted)
         if attempt.plain is not None:
             return attempt.plain
         if attempt.fault:
             raise ObjectCorrupt(f"{kind.name.lower()} {object_id.hex()[:16]}… is damaged: {attempt.fault}")
         raise ObjectMissing(f"{kind.name.lower()} {object_id.hex()[:16]}… is in no pack")
 
-    def _look_again(self, kind: Kind, object_id: ObjectId, attempt: _Attempt, updates: int) -> _Attempt:
+    def _look_again(self, wanted: _Wanted, attempt: _Attempt, updates: int) -> _Attempt:
         """Try again for as long as the index learns of something since the last attempt."""
         with self._recovering:
             self._failures += 1
@@ -94,7 +102,7 @@ class ObjectReader:
                 break
             due = False
             updates = self._updates
-            attempt = self._try(kind, object_id)
+            attempt = self._try(wanted)
         return attempt
 
     def _update(self, gone: set[PackId], updates: int, *, due: bool) -> bool:
@@ -109,12 +117,13 @@ class ObjectReader:
             self._updates += 1
             return True
 
-    def _try(self, kind: Kind, object_id: ObjectId) -> _Attempt:
+    def _try(self, wanted: _Wanted) -> _Attempt:
         attempt = _Attempt()
+        kind, object_id, fingerprint = wanted
         for location in self._index.locate(kind, object_id):
             try:
                 header, payload = self.read_record(kind, object_id, location)
-                return _Attempt(self._codec.decode(header, payload))
+                return _Attempt(self._codec.decode(header, payload, fingerprint))
             except NameNotFound:
                 attempt.gone.add(location.pack_id)
             except FormatError as error:

@@ -299,6 +299,10 @@ class Repository:
         """Return the plaintext of an object. Raises ObjectMissing, ObjectCorrupt, StorageGone."""
         return self._objects.read(kind, object_id)
 
+    def read_block(self, object_id: ObjectId, fingerprint: bytes) -> bytes:
+        """Return a block for which a version has this fingerprint. Raises ObjectMissing, ObjectCorrupt, StorageGone."""
+        return self._objects.read(Kind.BLOCK, object_id, fingerprint)
+
     def tree(self, version: Version) -> TreeReader:
         """Return the tree of a version."""
         return self.tree_of(version.root, -(-version.size // version.block_size))

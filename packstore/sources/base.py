@@ -66,7 +66,7 @@ class Target(Protocol):
         """
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write `data`. Raises TargetWriteFailed."""
+        """Write `data`; many threads may, unless `in_order`. Raises TargetWriteFailed."""
 
     def zero(self, offset: int, length: int) -> None:
         """Make a range read as zeros, whatever was there. Raises TargetWriteFailed."""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import struct
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ class FileTarget:
         self._descriptor: int | None = None
         self._device = False
         self._unflushed = 0
+        self._counting = threading.Lock()
 
     def begin(self, size: int) -> None:
         """Open the target, refusing what must not be overwritten."""
@@ -148,11 +150,18 @@ class FileTarget:
                 written = os.pwrite(self._fd, view, offset)
                 offset += written
                 view = view[written:]
-            self._unflushed += len(data)
-            if self._unflushed >= _FLUSH_BYTES:
+            if self._is_flush_due(len(data)):
                 self._flush()
         except OSError as error:
             raise self._failed(error, offset) from error
+
+    def _is_flush_due(self, written: int) -> bool:
+        with self._counting:
+            self._unflushed += written
+            if self._unflushed < _FLUSH_BYTES:
+                return False
+            self._unflushed = 0
+            return True
 
     def zero(self, offset: int, length: int) -> None:
         """Make a range read as zeros: nothing to do for holes of a file unless it is not to be sparse."""
@@ -241,7 +250,6 @@ class FileTarget:
     def _flush(self) -> None:
         os.fdatasync(self._fd)
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        self._unflushed = 0
 
     def _failed(self, error: OSError, offset: int) -> TargetWriteFailed:
         message = f"{self._path} cannot be written at {offset}: {error.strerror}; what is there is incomplete"
