@@ -129,9 +129,10 @@ class ObjectCodec:
 
     def _open(self, header: RecordHeader, payload: Buffer) -> bytes:
         key = self._keyring.reading_key(header.kind, header.key_id, header.encryption)
-        body = bytes(payload)
-        if key.encryption is not Encryption.NONE:
-            body = unseal(key.encryption, key.key, body, header.authenticated())
+        if key.encryption is Encryption.NONE:
+            body = bytes(payload)
+        else:
+            body = unseal(key.encryption, key.key, memoryview(payload), header.authenticated())
         if header.compression is Compression.ZSTD:
             return self._compressor.decompress(body, header.plain_size)
         if len(body) != header.plain_size:

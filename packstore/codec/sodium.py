@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import nacl.bindings as sodium
 from nacl.exceptions import CryptoError
 
+from packstore.checksum import Buffer
 from packstore.codec.key import Key
 from packstore.errors import FormatError, KeyUnavailable
 from packstore.format.record import Encryption
@@ -47,7 +48,7 @@ def seal(encryption: Encryption, key: Key, nonce: bytes, plain: bytes, associate
     return nonce + AEADS[encryption].encrypt(plain, associated, nonce, key.secret)
 
 
-def unseal(encryption: Encryption, key: Key, sealed: bytes, associated: bytes) -> bytes:
+def unseal(encryption: Encryption, key: Key, sealed: Buffer, associated: bytes) -> bytes:
     """Undo `seal`.
 
     Raises:
@@ -57,7 +58,8 @@ def unseal(encryption: Encryption, key: Key, sealed: bytes, associated: bytes) -
     if len(sealed) < aead.nonce_size + aead.tag_size:
         raise FormatError("payload", f"{len(sealed)} bytes are too short", failure="decrypt-failed")
     try:
-        return aead.decrypt(sealed[aead.nonce_size :], associated, sealed[: aead.nonce_size], key.secret)
+        nonce, body = bytes(sealed[: aead.nonce_size]), bytes(sealed[aead.nonce_size :])
+        return aead.decrypt(body, associated, nonce, key.secret)
     except CryptoError:
         raise FormatError("payload", "cannot be decrypted: damaged or forged", failure="decrypt-failed") from None
 

@@ -16,6 +16,7 @@ from packstore.ids import PackId
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.packs.reader import Owner, Seal, check_place, read_seal
 from packstore.packs.scanner import Foreign, Gap, PackWindow, Scanned, scan_records
+from packstore.packs.segments import Segment, read_segment, segments_of
 from packstore.progress import Progress, StopRequest
 from packstore.storage.base import Listed, Storage
 
@@ -70,6 +71,7 @@ class PackChecker:
         self._stop = stop
         self._progress = progress
         self._threads = threads
+        self._position = "", 0
 
     def check(self, pack_type: PackType, pack_id: PackId, listed: Listed) -> PackReport:
         """Read one pack whole.
@@ -81,6 +83,8 @@ class PackChecker:
         report = PackReport(pack_type, pack_id, bytes_read=listed.size)
         try:
             seal = self._seal(report, listed)
+            if seal and self._is_sound(report, listed, seal):
+                return report
             end = seal.trailer.directory_offset if seal else listed.size
             if listed.size > PACK_HEADER.size:
                 self._records(report, listed, end)
@@ -101,15 +105,57 @@ class PackChecker:
             report.bad.add(0)
             return None
 
+    def _is_sound(self, report: PackReport, listed: Listed, seal: Seal) -> bool:
+        """Read the pack as its directory says; report on it only if all of it is so, and good."""
+        try:
+            segments = segments_of(seal.entries, seal.trailer.directory_offset)
+        except FormatError:
+            return False
+        window = window_items(self._threads, 4 << 20)
+        results = ordered_map(
+            lambda segment: self._is_good(listed.name, segment), segments, threads=self._threads, window=window
+        )
+        with closing(results):
+            for segment, good in zip(segments, results, strict=True):
+                self._stop.check()
+                if not good:
+                    return False
+                self._advance(listed, segment.offset + segment.length)
+        report.records = len(seal.entries)
+        report.good = {entry.offset: entry for entry in seal.entries}
+        self._advance(listed, listed.size)
+        return True
+
+    def _is_good(self, name: str, segment: Segment) -> bool:
+        """Verify each record of a segment, and open it if there are keys; runs in the workers."""
+        try:
+            for header, payload in read_segment(self._storage, name, segment):
+                if self._codec is not None:
+                    self._codec.decode(header, payload)
+        except FormatError:
+            return False
+        except StorageError as error:
+            if isinstance(error, NameNotFound):
+                raise
+            return False
+        return True
+
+    def _advance(self, listed: Listed, position: int) -> None:
+        """Report that a pack was read up to here, in bytes; a part that is read again counts once."""
+        if self._position[0] != listed.name:
+            self._position = listed.name, 0
+        self._progress.advance(max(position - self._position[1], 0))
+        self._position = listed.name, max(position, self._position[1])
+
     def _records(self, report: PackReport, listed: Listed, end: int) -> None:
         found = scan_records(PackWindow(self._storage, listed.name), end)
         window = window_items(self._threads, 4 << 20)
         results = ordered_map(
-            lambda item: self._judge(report, item), self._steps(found), threads=self._threads, window=window
+            lambda item: self._judge(report, item), self._steps(found, listed), threads=self._threads, window=window
         )
         with closing(results):
             self._collect(report, listed, results)
-        self._progress.advance(max(listed.size - end, 0) + PACK_HEADER.size)
+        self._advance(listed, listed.size)
 
     def _collect(self, report: PackReport, listed: Listed, results: Iterator[tuple[Found, str]]) -> None:
         for item, fault in results:
@@ -124,10 +170,10 @@ class PackChecker:
                 report.records += 1
                 report.good[item.offset] = entry_of(item.header, item.offset)
 
-    def _steps(self, found: Iterator[Found]) -> Iterator[Found]:
+    def _steps(self, found: Iterator[Found], listed: Listed) -> Iterator[Found]:
         for item in found:
             self._stop.check()
-            self._progress.advance(item.header.record_size if isinstance(item, Scanned) else item.length)
+            self._advance(listed, item.offset)
             yield item
 
     def _judge(self, report: PackReport, item: Found) -> tuple[Found, str]:

@@ -10,10 +10,16 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from packstore.blocks import Extent
 from packstore.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, SourceReadFailed
+from packstore.limits import KIB, MIB
 from packstore.sources.identity import state_name
+
+_FIRST_STEP: Final = 64 * KIB
+_LAST_STEP: Final = 16 * MIB
+"""Behind a hole so much is taken for data, and then twice as much each time, as long as no hole is met."""
 
 
 def readable_path(path: Path) -> str:
@@ -84,19 +90,20 @@ class FileSource:
 
     def extents(self) -> Iterator[Extent]:
         """Yield the ranges that are not holes; everything, where nobody can tell."""
-        offset = 0
+        offset, step = 0, _FIRST_STEP
         while offset < self._size:
             try:
                 begin = os.lseek(self._descriptor, offset, os.SEEK_DATA)
-                end = os.lseek(self._descriptor, begin, os.SEEK_HOLE)
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     yield Extent(offset, self._size - offset)
                 return  # ENXIO: a hole up to the end
-            end = min(max(end, begin + 1), self._size)
-            if begin < end:
-                yield Extent(begin, end - begin)
-            offset = max(end, begin + 1)
+            # To ask where data ends can take as long as to read it; so only what follows it is asked about.
+            step = min(2 * step, _LAST_STEP) if begin == offset else _FIRST_STEP
+            begin = max(begin, offset)
+            end = min((begin // step + 1) * step, self._size)
+            yield Extent(begin, end - begin)
+            offset = end
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer`, and drop what it was read from out of the cache."""
