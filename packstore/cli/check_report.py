@@ -5,6 +5,7 @@ from typing import Any
 
 from packstore.blocks import Extent
 from packstore.cli.output import Output, counted, size
+from packstore.cli.spent import spent_document, spent_lines
 from packstore.cli.versions import iso_date, local_time
 from packstore.errors import DamageError, IncompleteHere, SourceDiffers, SourceReadFailed
 from packstore.format.version import Version
@@ -50,8 +51,11 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
         "missing": report.missing,
         "versions": [_hit(hit) for hit in report.versions],
         "not_recorded": report.unrecorded or None,
+        **spent_document(report.stages),
     }
-    output.result(document, _text(report, keyless=keyless))
+    output.result(
+        document, _text(report, keyless=keyless) + (spent_lines(report.stages) if output.verbosity > 0 else [])
+    )
     if report.damaged:
         raise DamageError(_verdict(report, keyless=keyless), advice=_MENDING + ("" if keyless else _REPAIRING))
     if not report.clean:

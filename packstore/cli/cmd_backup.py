@@ -10,6 +10,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_size, pass_settings
 from packstore.cli.output import counted, rate, size
+from packstore.cli.spent import spent_document, spent_lines
 from packstore.cli.times import parse_expiry
 from packstore.cli.tuning import compression_option, threads_option
 from packstore.cli.versions import iso_date
@@ -92,10 +93,10 @@ def command(
                 result = backup(repository, opened, options, stop, progress)
             finally:
                 progress.finish()
-            stages = repository.stages.seconds()
     finally:
         opened.close()
-    output.result(_document(result, stages), _text(result, stages, verbose=settings.verbose))
+    document = {**_document(result), **spent_document(repository.stages)}
+    output.result(document, _text(result) + (spent_lines(repository.stages) if settings.verbose else []))
     if result.version.unreadable:
         count = len(result.version.unreadable)
         made = f"version {result.version.uid.hex()[:8]}"
@@ -142,7 +143,7 @@ def _check_default(repository: Repository, volume: str, source: str) -> None:
         raise UsageError(message, advice=f"name the volume: `packstore backup {source} VOLUME`")
 
 
-def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
+def _document(result: BackupResult) -> dict[str, Any]:
     counters = result.counters
     return {
         "version": result.version.uid.hex(),
@@ -162,11 +163,10 @@ def _document(result: BackupResult, stages: dict[str, float]) -> dict[str, Any]:
         "paranoid": result.paranoid,
         "unreadable": [{"offset": offset, "length": length} for offset, length in result.version.unreadable],
         "seconds": round(result.seconds, 3),
-        "stages": {name: round(seconds, 3) for name, seconds in sorted(stages.items())},
     }
 
 
-def _text(result: BackupResult, stages: dict[str, float], *, verbose: bool) -> list[str]:
+def _text(result: BackupResult) -> list[str]:
     counters = result.counters
     lines = [
         f"version {result.version.uid.hex()[:8]} of {result.version.volume}: {size(result.version.size)} "
@@ -178,7 +178,4 @@ def _text(result: BackupResult, stages: dict[str, float], *, verbose: bool) -> l
         lines.append(
             f"  resumed at {size(result.resumed_at)}: what an interrupted backup had covered was not read again"
         )
-    if verbose:
-        shares = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in sorted(stages.items()))
-        lines.append(f"  processor time: {shares}")
     return lines

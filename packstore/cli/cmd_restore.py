@@ -11,7 +11,9 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository, state_directory
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, size
+from packstore.cli.spent import spent_document, spent_lines
 from packstore.cli.tuning import threads_option
+from packstore.codec.stages import Stages
 from packstore.errors import DamageError, IncompleteHere, TargetBusy, UsageError
 from packstore.format.version import Version
 from packstore.operations.journal import RestoreJournal
@@ -86,10 +88,12 @@ def command(
         finally:
             progress.finish()
             opened.close()
-    _report(output, found, target, result)
+    _report(output, found, target, result, repository.stages, verbose=settings.verbose)
 
 
-def _report(output: Output, version: Version, target: str, result: RestoreResult) -> None:
+def _report(
+    output: Output, version: Version, target: str, result: RestoreResult, stages: Stages, *, verbose: bool
+) -> None:
     bad = result.bad_ranges
     document: dict[str, Any] = {
         "version": version.uid.hex(),
@@ -103,12 +107,14 @@ def _report(output: Output, version: Version, target: str, result: RestoreResult
         "damaged_ranges": _ranges(result.damaged),
         "unreadable_ranges": _ranges(result.unreadable),
         "packs_not_arrived": result.missing,
+        **spent_document(stages),
     }
     name = f"version {version.uid.hex()[:8]} of {version.volume}"
     text = f"restored {name} to {target}: {size(result.bytes_total)}, {size(result.bytes_data)} of it data"
     if result.bytes_skipped:
         text += f"; resumed, {size(result.bytes_skipped)} were there already"
-    output.result(document, [text] if not bad else [])
+    lines = [text] if not bad else []
+    output.result(document, lines + (spent_lines(stages) if verbose else []))
     if bad:
         for extent in bad[:_SHOWN_RANGES]:
             output.warn(f"bad range: {extent.length} bytes at {extent.offset}")

@@ -38,7 +38,7 @@ class ObjectCodec:
     ) -> None:
         self._keyring = keyring
         self._compressor = compressor
-        self._stages = stages
+        self.stages = stages
         self._random = random
 
     def encode(self, kind: Kind, object_id: ObjectId, plain: Buffer) -> EncodedObject:
@@ -48,7 +48,7 @@ class ObjectCodec:
             FormatError: `plain` is empty or larger than its kind may be: nobody could read the record.
             PackstoreError: it does not: this machine's memory or processor is faulty.
         """
-        with self._stages.time("compress"):
+        with self.stages.time("compress"):
             frame = self._compressor.compress(plain)
         body = bytes(plain) if frame is None else frame
         key = self._keyring.writing_key(kind)
@@ -65,11 +65,11 @@ class ObjectCodec:
         check_fields("object", header)
         payload = body
         if key.encryption is not Encryption.NONE:
-            with self._stages.time("encrypt"):
+            with self.stages.time("encrypt"):
                 nonce = self._random(AEADS[key.encryption].nonce_size)
                 payload = seal(key.encryption, key.key, nonce, body, header.authenticated())
         encoded = EncodedObject(header, encode_header(header, payload), payload)
-        with self._stages.time("verify"):
+        with self.stages.time("verify"):
             self._verify(encoded, plain)
         return encoded
 
@@ -116,13 +116,13 @@ class ObjectCodec:
         Raises:
             FormatError: it does not open, does not decompress, or is another object ("wrong-id").
         """
-        with self._stages.time("decode"):
+        with self.stages.time("decode"):
             plain = self._open(header, payload)
         if fingerprint != NO_FINGERPRINT and self._keyring.only_owners and header.encryption is not Encryption.NONE:
-            with self._stages.time("fingerprint"):
+            with self.stages.time("fingerprint"):
                 if self._keyring.fingerprint(plain) == fingerprint:
                     return plain
-        with self._stages.time("hash"):
+        with self.stages.time("hash"):
             if self._keyring.object_id(plain) != header.object_id:
                 raise FormatError("record", "the content is not what its id says", failure="wrong-id")
         return plain

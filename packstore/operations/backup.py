@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from packstore.blocks import Extent, Geometry, is_zero
 from packstore.codec.objectcodec import EncodedObject
+from packstore.codec.stages import READ, STORE
 from packstore.errors import DeclaredDead, Interrupted, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
@@ -201,13 +202,15 @@ class _Backup:
             for warning in warnings:
                 self._progress.warn(warning)
             root = tree.finish()
-            session.flush()
+            with self._repository.stages.time(STORE):
+                session.flush()
             version = self._version(session, root, start, begin)
             if self._options.expires:
                 # An event waits for its version: what is published before the commit counts from the commit on.
                 event = self._repository.new_event(EventType.EXPIRE, [version.uid], value=self._options.expires)
                 session.put_record(Kind.EVENT, encode_event(event))
-            session.commit(version)
+            with self._repository.stages.time(STORE):
+                session.commit(version)
             self._progress.finish()
             seconds = time.monotonic() - begin
             resumed_at = start.covered if start.takes_over else 0
@@ -250,8 +253,9 @@ class _Backup:
                 elif isinstance(result, TakenRun):
                     self._take_over(tree, result)
                 else:
-                    for outcome in result:
-                        self._take_block(session, tree, outcome)
+                    with self._repository.stages.time(STORE):
+                        for outcome in result:
+                            self._take_block(session, tree, outcome)
                 checkpoints.consider(after_holes=isinstance(result, HoleRun))
 
     def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
@@ -276,7 +280,7 @@ class _Backup:
         """Read blocks and find out what they are; runs in the workers."""
         blocks = work.read
         if not blocks:
-            with self._repository.stages.time("read"):
+            with self._repository.stages.time(READ):
                 blocks = reader.read(work.run)
         return [self._decide(session, block, known) for block, known in zip(blocks, work.known, strict=True)]
 

@@ -7,6 +7,7 @@ Before: operations.scrub, operations.check_walk, operations.findings. After: the
 from dataclasses import dataclass, field
 from typing import Final
 
+from packstore.codec.stages import Stages
 from packstore.errors import Interrupted, VersionNotFound
 from packstore.format.pack import PackType
 from packstore.format.version import Version
@@ -54,6 +55,7 @@ class CheckReport:
     missing: list[str] = field(default_factory=list)
     versions: list[DamagedVersion] = field(default_factory=list)
     unrecorded: str = ""
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def clean(self) -> bool:
@@ -88,7 +90,9 @@ def check_stored_bytes(
     """Verify every stored byte, or some, by checksum; needs no key, and is remembered on this machine only."""
     packs = all_packs(storage)
     report = _new_report(packs, check_documents(storage, None))
-    scrubber = Scrubber(PackChecker(storage, owner, None, stop, progress, threads=threads), storage, index, KEYLESS)
+    checker = PackChecker(storage, owner, None, stop, progress, threads=threads)
+    report.stages = checker.stages
+    scrubber = Scrubber(checker, storage, index, KEYLESS)
     memory = notes_memory(index.notes, KEYLESS)
     reading = scrubber.begin(packs, memory, amount)
     try:
@@ -126,6 +130,7 @@ def check_repository(
     packs = all_packs(storage)
     report = _new_report(packs, check_documents(storage, repository.keyring))
     checker = PackChecker(storage, repository.owner, repository.codec, stop, progress, threads=threads)
+    report.stages = repository.stages
     scrubber = Scrubber(checker, storage, repository.index, METHOD)
     scrubber.complete_reports(lambda found: _complete(repository, found))
     memory = scrub_memory(repository)
@@ -224,7 +229,7 @@ def check_versions(
     record: bool = True,
 ) -> CheckReport:
     """Read everything that these versions need, as a restore would, and write it nowhere; record damage."""
-    report = CheckReport()
+    report = CheckReport(stages=repository.stages)
     for version in versions:
         try:
             result = restore(repository, version, _Nowhere(), stop, progress, threads=threads)

@@ -10,13 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from packstore.codec.objectcodec import ObjectCodec
+from packstore.codec.stages import FETCH, Stages
 from packstore.errors import FormatError, NameNotFound, StorageError
 from packstore.format.pack import PACK_HEADER, Entry, PackType, entry_of
 from packstore.ids import PackId
 from packstore.operations.pipeline import ordered_map, window_items
 from packstore.packs.reader import Owner, Seal, check_place, read_seal
 from packstore.packs.scanner import Foreign, Gap, PackWindow, Scanned, scan_records
-from packstore.packs.segments import Segment, read_segment, segments_of
+from packstore.packs.segments import Segment, records_of, segments_of
 from packstore.progress import Progress, StopRequest
 from packstore.storage.base import Listed, Storage
 
@@ -65,6 +66,7 @@ class PackChecker:
         threads: int,
     ) -> None:
         """Check with keys if `codec` is given, else by checksums only."""
+        self.stages = Stages() if codec is None else codec.stages
         self._storage = storage
         self._owner = owner
         self._codec = codec
@@ -129,7 +131,9 @@ class PackChecker:
     def _is_good(self, name: str, segment: Segment) -> bool:
         """Verify each record of a segment, and open it if there are keys; runs in the workers."""
         try:
-            for header, payload in read_segment(self._storage, name, segment):
+            with self.stages.time(FETCH):
+                data = self._storage.read(name, segment.offset, segment.length)
+            for header, payload in records_of(segment, data):
                 if self._codec is not None:
                     self._codec.decode(header, payload)
         except FormatError:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import chain
 
 from packstore.blocks import Extent, Geometry, merge_extents
+from packstore.codec.stages import WRITE
 from packstore.errors import DamageError, FormatError, Interrupted, ObjectMissing, StorageError, VersionNotFound
 from packstore.format.page import NO_FINGERPRINT, Page
 from packstore.format.record import Kind
@@ -114,7 +115,7 @@ def restore(
                 stop.check()
                 if piece.fault and not result.damaged:
                     _require_wanted(repository, version)
-                with repository.stages.time("write"):
+                with repository.stages.time(WRITE):
                     _write(target, piece, result)
                 progress.advance(piece.extent.length)
                 if journal:
@@ -252,7 +253,7 @@ def _fetch_one(repository: Repository, target: Target, piece: _Piece) -> _Piece:
         return _Piece(piece.extent, piece.object_id, fault=error.message, absent=isinstance(error, ObjectMissing))
     if target.in_order:
         return _Piece(piece.extent, piece.object_id, data=data)
-    with repository.stages.time("write"):
+    with repository.stages.time(WRITE):
         target.write(piece.extent.offset, data)
     return _Piece(piece.extent, piece.object_id, written=True)
 

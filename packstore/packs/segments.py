@@ -14,7 +14,6 @@ from packstore.errors import FormatError
 from packstore.format.pack import PACK_HEADER, Entry, entry_of
 from packstore.format.record import RecordHeader, decode_record
 from packstore.limits import MIB
-from packstore.storage.base import Storage
 
 _SEGMENT_BYTES: Final = 4 * MIB
 
@@ -48,14 +47,13 @@ def segments_of(entries: Sequence[Entry], end: int) -> list[Segment]:
     return segments
 
 
-def read_segment(storage: Storage, name: str, segment: Segment) -> Iterator[tuple[RecordHeader, memoryview]]:
-    """Yield header and payload of each record; checksums are verified, payloads not opened.
+def records_of(segment: Segment, data: bytes) -> Iterator[tuple[RecordHeader, memoryview]]:
+    """Yield header and payload of each record of a segment's bytes; checksums are verified, payloads not opened.
 
     Raises:
         FormatError: a record is damaged, or not the one that the directory names.
-        StorageError: the pack cannot be read.
     """
-    view = memoryview(storage.read(name, segment.offset, segment.length))
+    view = memoryview(data)
     for entry in segment.entries:
         at = entry.offset - segment.offset
         header, payload = decode_record(view[at : at + entry.record_size])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from packstore.codec.objectcodec import ObjectCodec
+from packstore.codec.stages import FETCH
 from packstore.errors import FormatError, NameNotFound, ObjectCorrupt, ObjectMissing, StorageDenied, StorageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind, RecordHeader
@@ -139,7 +140,8 @@ class ObjectReader:
     def read_record(self, kind: Kind, object_id: ObjectId, location: Location) -> tuple[RecordHeader, memoryview]:
         """Read the record of an object at one location, without opening it."""
         name = pack_name(location.pack_type, location.pack_id)
-        return read_record(self._storage, name, location.offset, location.record_size, (kind, object_id))
+        with self._codec.stages.time(FETCH):
+            return read_record(self._storage, name, location.offset, location.record_size, (kind, object_id))
 
     def _recover_once(self, number: int) -> None:
         with self._recovering:

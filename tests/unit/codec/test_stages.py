@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from packstore.codec.stages import Stages
+from packstore.codec.stages import READ, STORE, Stages
 
 
 def burn(seconds: float) -> None:
@@ -46,4 +46,29 @@ def test_waiting_is_not_work_and_failures_count() -> None:
     with pytest.raises(KeyError):
         fail(stages)
     assert stages.seconds()["wait"] < 0.03
+    assert stages.waits() == {}, "only input and output are waited for"
     assert stages.seconds()["fail"] >= 0.02
+
+
+def test_waiting_for_input_is_told_apart() -> None:
+    """Nobody would see that a slow disk, and not the processor, is what a backup takes its time for."""
+    stages = Stages()
+    with stages.time(READ):
+        time.sleep(0.05)
+    assert stages.waits()[READ] >= 0.04
+
+
+def test_a_stage_inside_another_counts_once() -> None:
+    """The shares would add up to more than there is."""
+    stages = Stages()
+    with stages.time(STORE):
+        burn(0.01)
+        with stages.time("compress"):
+            burn(0.05)
+            with pytest.raises(KeyError):
+                fail(stages)
+        burn(0.01)
+    seconds = stages.seconds()
+    assert 0.02 <= seconds[STORE] < 0.05
+    assert 0.05 <= seconds["compress"] < 0.07
+    assert 0.02 <= seconds["fail"] < 0.04
