@@ -21,7 +21,8 @@ from tools.bench.places import Place
 from tools.bench.provide import Provider
 from tools.bench.report import Report
 from tools.bench.results import DD, DISK, MEMORY, Image, Program, Results, Sample
-from tools.bench.rounds import VERSIONS, Rounds
+from tools.bench.rounds import Rounds
+from tools.bench.targets import VERSIONS
 from tools.measure import MIB, Command, run
 from tools.programs import ToolError
 from tools.store import forget_user_settings
@@ -46,7 +47,8 @@ def bench(options: argparse.Namespace, directory: Path, saved: Path) -> Results:
 def _measure(
     place: Place, data: Data, peers: list[type[Peer]], options: argparse.Namespace, results: Results, saved: Path
 ) -> None:
-    rounds = Rounds(place, data, peers, options.rounds, _QUICK_VERSIONS if options.quick else VERSIONS)
+    results.versions = _QUICK_VERSIONS if options.quick else VERSIONS
+    rounds = Rounds(place, data, peers, options.rounds, results.versions)
     for sample in rounds.measure():
         print(_line(sample), flush=True)
         results.samples.append(sample)

@@ -208,7 +208,9 @@ def _write_database(path: Path, root: Path, chance: random.Random) -> None:
 
 def _edit_and_remove(root: Path, chance: random.Random) -> None:
     """Remove every fifth changelog, and add a line to ten files of /etc."""
-    changelogs = sorted(path for path in (root / "usr/share/doc").glob("*/changelog*") if not path.is_symlink())
+    # Packages of one source may share a directory: a link to one would lead to the same files again.
+    directories = (path for path in (root / "usr/share/doc").iterdir() if path.is_dir() and not path.is_symlink())
+    changelogs = sorted(path for directory in directories for path in directory.glob("changelog*"))
     for path in changelogs[::5]:
         path.unlink()
     settings = sorted(path for path in (root / "etc").glob("*.conf") if not path.is_symlink())

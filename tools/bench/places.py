@@ -40,6 +40,16 @@ class Place:
             for copy in copies:
                 copy.unlink(missing_ok=True)
 
+    @contextmanager
+    def fresh(self) -> Iterator[Path]:
+        """Have an empty directory, and remove it with all that comes into it."""
+        directory = self.directory / "work"
+        directory.mkdir()
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
     def settle(self) -> None:
         """Have everything written; and on a disk, nothing cached, neither of the data nor of the programs."""
         os.sync()

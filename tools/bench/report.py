@@ -176,7 +176,8 @@ grown and rotated, files edited and removed."""
                 seconds = self._results.median(place, operation, program)
                 peak = self._results.median(place, operation, program, "peak_rss_bytes")
                 cells += [_NONE if seconds is None else f"{seconds:.3f}", _NONE if peak is None else _whole_mib(peak)]
-            rows.append((f"{program}: {operation}", *cells))
+            many = f": {self._results.versions:,}" if operation == LS_MANY else ""
+            rows.append((f"{program}: {operation}{many}", *cells))
         return table(("what", "in memory, s", "peak MiB", "on a disk, s", "peak MiB"), rows)
 
     def _stages(self) -> str:

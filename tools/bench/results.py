@@ -15,7 +15,7 @@ OPERATIONS = (FIRST, UNCHANGED, DAY2, RESTORE, VERIFY, RANDOM, EMPTY)
 DD = "dd"
 READ_IMAGE, READ_PACKS = "read the image", "read packstore's packs"
 """What dd does."""
-START, LS_MANY = "`--version`", "`ls` of 10,000 versions"
+START, LS_MANY = "`--version`", "`ls` of many versions"
 """What packstore does besides."""
 
 MEMORY, DISK = "memory", "disk"
@@ -72,6 +72,8 @@ class Results:
     programs: list[Program] = field(default_factory=list)
     """The first is packstore; also those which have no samples now."""
     images: list[Image] = field(default_factory=list)
+    versions: int = 0
+    """How many versions LS_MANY lists."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Programs that could not be measured, or no further, and why."""
     samples: list[Sample] = field(default_factory=list)

@@ -3,18 +3,17 @@
 One repository at a time, and only those images that are needed just then: all of it has to fit into memory.
 """
 
-import argparse
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.bench import many_versions
+from tools.bench import version_list
 from tools.bench.data import Data
+from tools.bench.many_versions import command
 from tools.bench.peer import Peer
 from tools.bench.peers.packstore import Packstore
 from tools.bench.places import Place
@@ -38,7 +37,6 @@ from tools.images import first_difference
 from tools.measure import Command, Measured, run
 from tools.programs import ToolError
 
-VERSIONS = 10_000
 _STARTS = 10
 """Commands of some milliseconds are measured so often in each round."""
 
@@ -51,7 +49,8 @@ class Rounds:
     data: Data
     peers: Sequence[type[Peer]]
     count: int
-    versions: int = VERSIONS
+    versions: int
+    """How many are listed."""
     failed: dict[str, str] = field(default_factory=dict)
     """Programs that failed in the middle, and what they said; they are not measured any further."""
 
@@ -86,7 +85,7 @@ class Rounds:
             self.failed[peer.name] = str(error)
 
     def _two_days(self, kind: type[Peer], day1: Path, day2: Path) -> Iterator[Sample]:
-        with self._directory(kind) as directory:
+        with self.place.fresh() as directory:
             peer = kind(directory)
             run(peer.init())
             for operation, image in ((FIRST, day1), (UNCHANGED, day1), (DAY2, day2)):
@@ -100,15 +99,15 @@ class Rounds:
                 raise ToolError(f"it brought back something else: the first difference is in the MiB at byte {where}")
             shutil.rmtree(target)
             yield self._of(peer, VERIFY, peer.verify())
-            for operation, command in peer.extras().items():
-                yield self._of(peer, operation, command)
+            for operation, extra in peer.extras().items():
+                yield self._of(peer, operation, extra)
             if kind is self.peers[0]:
                 yield self._sample(DD, READ_IMAGE, _dd([day1]))
                 packs = sorted(path for path in (peer.repository / "packs").rglob("*") if path.is_file())
                 yield self._sample(DD, READ_PACKS, _dd(packs))
 
     def _one_image(self, kind: type[Peer], image: Path, operation: str) -> Iterator[Sample]:
-        with self._directory(kind) as directory:
+        with self.place.fresh() as directory:
             peer = kind(directory)
             run(peer.init())
             yield self._of(peer, operation, peer.backup(image), backup=True)
@@ -117,33 +116,22 @@ class Rounds:
         """Measure how long packstore takes to do next to nothing."""
         name = Packstore.name
         print(f"  make {self.versions} versions …", flush=True)
-        with self._directory(Packstore) as directory:
-            options = argparse.Namespace(versions=self.versions, size_gib=1, changed=0.1, run=1, seed=1)
-            many_versions.build(directory, options)
+        with self.place.fresh() as directory:
+            version_list.build(directory, self.versions)
             for _ in range(self.count * _STARTS):
                 yield self._sample(name, START, Command((Packstore.program, *Packstore.version_arguments)))
-                yield self._sample(name, LS_MANY, many_versions.command(directory, "ls"))
-
-    @contextmanager
-    def _directory(self, kind: type[Peer]) -> Iterator[Path]:
-        """Make a directory with a simple name, and remove it with all that is in it."""
-        directory = self.place.directory / kind.__name__.lower()
-        directory.mkdir()
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+                yield self._sample(name, LS_MANY, command(directory, "ls"))
 
     def _of(
-        self, peer: Peer, operation: str, command: Command, *, writes: Path | None = None, backup: bool = False
+        self, peer: Peer, operation: str, measures: Command, *, writes: Path | None = None, backup: bool = False
     ) -> Sample:
-        return self._sample(peer.name, operation, command, peer=peer, writes=writes, backup=backup)
+        return self._sample(peer.name, operation, measures, peer=peer, writes=writes, backup=backup)
 
     def _sample(
         self,
         program: str,
         operation: str,
-        command: Command,
+        measures: Command,
         *,
         peer: Peer | None = None,
         writes: Path | None = None,
@@ -152,7 +140,7 @@ class Rounds:
         """Measure one command, until the file `writes` is on disk."""
         self.place.settle()
         begin, busy = time.monotonic(), _busy_seconds()
-        measured: Measured = run(command)
+        measured: Measured = run(measures)
         if writes is not None:  # some programs sync what they restore; let all have it done
             with writes.open("rb") as file:
                 os.fsync(file.fileno())

@@ -24,6 +24,8 @@ from tools.bench.results import (
 from tools.measure import MIB
 
 OURS = Packstore.name
+VERSIONS = 10_000
+"""How many `ls` has to list."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ def _milliseconds(operation: str) -> Callable[[Results], Measure | None]:
     return measure
 
 
+def _listing(results: Results) -> Measure | None:
+    return _milliseconds(LS_MANY)(results) if results.versions == VERSIONS else None
+
+
 def _most_memory(results: Results) -> Measure | None:
     """Return the highest of the medians of all operations, and which one it was."""
     peaks = ((results.median(MEMORY, operation, OURS, "peak_rss_bytes"), operation) for operation in OPERATIONS)
@@ -84,7 +90,7 @@ def _most_memory(results: Results) -> Measure | None:
 TARGETS = (
     Target("first backup", 1.0, "x", _to_fastest(FIRST)),
     Target("unchanged backup", 1.0, "x", _to_fastest(UNCHANGED)),
-    Target("unchanged backup, against reading", 1.25, "x", _to_dd(UNCHANGED, READ_IMAGE)),
+    Target("unchanged backup, against reading", 1.5, "x", _to_dd(UNCHANGED, READ_IMAGE)),
     Target("backup of day 2", 1.0, "x", _to_fastest(DAY2)),
     Target("random data", 1.0, "x", _to_fastest(RANDOM)),
     Target("empty device", 1.0, "x", _to_fastest(EMPTY)),
@@ -94,7 +100,7 @@ TARGETS = (
     Target("repository after both days", 1.05, "x", _to_fastest(DAY2, "repository_bytes")),
     Target("peak memory of any command", 256, "MiB", _most_memory),
     Target("`packstore --version`", 80, "ms", _milliseconds(START)),
-    Target("`ls` of 10,000 versions", 300, "ms", _milliseconds(LS_MANY)),
+    Target(f"`ls` of {VERSIONS:,} versions", 300, "ms", _listing),
 )
 
 
