@@ -94,9 +94,14 @@ def _install(pip: Command, build_packages: Sequence[str]) -> None:
 
 
 def _debian_mirror() -> str:
-    """Return where apt gets Debian's packages; raise ToolError on another system."""
+    """Return where apt gets Debian's packages."""
     line = "$(ORIGIN) $(COMPONENT) $(REPO_URI)"
-    listed = run(Command((find("apt-get", "apt"), "indextargets", "--format", line, "Created-By: Packages"))).stdout
+    apt = Command((find("apt-get", "apt"), "indextargets", "--format", line, "Created-By: Packages"))
+    return mirror_in(run(apt).stdout)
+
+
+def mirror_in(listed: str) -> str:
+    """Return Debian's mirror from lines of origin, component and URI; raise ToolError if there is none."""
     for origin, component, uri in (entry.split() for entry in listed.splitlines() if len(entry.split()) == 3):  # noqa: PLR2004
         if origin == "Debian" and component == "main" and "security" not in uri:
             return uri
