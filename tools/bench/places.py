@@ -51,9 +51,9 @@ class Place:
             shutil.rmtree(directory, ignore_errors=True)
 
     def settle(self) -> None:
-        """Have everything written; and on a disk, nothing cached, neither of the data nor of the programs."""
-        os.sync()
+        """On a disk, have everything written and nothing cached, neither of the data nor of the programs."""
         if self.name == DISK:
+            os.sync()
             Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 

@@ -118,8 +118,8 @@ grown and rotated, files edited and removed."""
     def _disk(self) -> list[str]:
         some = [operation for operation in OPERATIONS if operation not in (RANDOM, EMPTY)]
         return [
-            "## On a disk\n\nImages, repositories and restored files lie on one disk, and before each command nothing "
-            "is cached, neither of these nor of the programs.",
+            "## On a disk\n\nImages, repositories and restored files lie on one disk. Before each command all is "
+            "written, and nothing is cached, neither of these nor of the programs.",
             f"### Seconds\n\n{self._table(DISK, some, 'seconds', _seconds)}\n\n![Seconds on a disk]({DISK_PLOT})",
             f"### CPU seconds\n\n{self._table(DISK, some, 'cpu_seconds', _seconds)}",
         ]
@@ -197,7 +197,7 @@ grown and rotated, files edited and removed."""
         return "\n".join(
             [
                 "- Medians. One command and one repository at a time; the programs in turn, each round beginning with",
-                "  another one. Before each command everything is synced.",
+                "  another one.",
                 "- No program is told what has changed or that a file has not: a device has no time of modification.",
                 "- A restore ends when the restored file has been synced. Each restored image was compared.",
                 "- CPU seconds are user and system time of a command and its children.",
