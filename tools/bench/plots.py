@@ -29,6 +29,8 @@ def bars(path: Path, title: str, groups: Sequence[str], series: Mapping[str, Seq
         most = max((value for values in series.values() for value in values if value is not None), default=1.0)
         for number, (name, values) in enumerate(series.items()):
             known = [(at, value) for at, value in enumerate(values) if value is not None]
+            if not known:  # it keeps its colour, so that it has the same one in all pictures
+                continue
             offset = (number - (len(series) - 1) / 2) / (len(series) + 1)
             axes.barh(
                 [at + offset for at, _ in known],

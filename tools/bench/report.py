@@ -80,12 +80,14 @@ class Report:
         return {name: plot for name, plot in made.items() if plot[2]}
 
     def _series(self, place: str, operations: Sequence[str], figure: str) -> dict[str, list[float | None]]:
-        names = self._measured(place)
+        if not self._measured(place):
+            return {}
+        names = self._measured(MEMORY, DISK)
         return {name: [self._results.median(place, each, name, figure) for each in operations] for name in names}
 
-    def _measured(self, place: str) -> list[str]:
-        """Return the programs that were measured in a place, packstore first."""
-        have = {sample.program for sample in self._results.samples if sample.place == place}
+    def _measured(self, *where: str) -> list[str]:
+        """Return the programs that were measured in any of these places, packstore first."""
+        have = {sample.program for sample in self._results.samples if sample.place in where}
         return [program.name for program in self._results.programs if program.name in have]
 
     def _head(self) -> str:

@@ -38,7 +38,7 @@ from tools.measure import Command, Measured, run
 from tools.programs import ToolError
 
 _STARTS = 10
-"""Commands of some milliseconds are measured so often in each round."""
+"""Commands of some milliseconds are measured so often."""
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Rounds:
         print(f"  make {self.versions} versions …", flush=True)
         with self.place.fresh() as directory:
             version_list.build(directory, self.versions)
-            for _ in range(self.count * _STARTS):
+            for _ in range(_STARTS):
                 yield self._sample(name, START, Command((Packstore.program, *Packstore.version_arguments)))
                 yield self._sample(name, LS_MANY, command(directory, "ls"))
 
