@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,12 @@ def test_a_short_list_is_not_taken_for_a_long_one(results: Results) -> None:
     assert row(Report(results).text(), "`ls` of 10,000 versions")[2] == "200 ms"
     results.versions = 200
     assert row(Report(results).text(), "`ls` of 10,000 versions")[2] == "not measured"
+
+
+def test_targets_leave_out_who_does_less(results: Results) -> None:
+    """A program that neither compresses nor encrypts would be the one to beat."""
+    results.programs[2] = replace(results.programs[2], counts=False)
+    assert row(Report(results).text(), "first backup")[3] == "slow"
 
 
 def test_ratios_are_to_packstore(results: Results) -> None:

@@ -10,6 +10,7 @@ import argparse
 import datetime as dt
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def _describe(results: Results, data: Data, peers: list[type[Peer]]) -> None:
     results.packstore = _source_state()
     results.images = [Image(path.name, path.stat().st_size, path.stat().st_blocks * 512) for path in data.all()]
     known = {program.name: program for program in results.programs}
-    known |= {peer.name: Program(peer.name, peer.version(), peer.differs, peer.verifies) for peer in peers}
+    known |= {peer.name: Program(peer.name, peer.version(), peer.differs, peer.verifies, peer.counts) for peer in peers}
     results.programs = [known[peer.name] for peer in PEERS if peer.name in known]
 
 
@@ -102,11 +103,13 @@ def _machine() -> str:
 
 
 def _source_state() -> str:
-    """Return the commit that is measured, and whether anything was changed since."""
+    """Return the commit that is measured, and whether the program was changed since."""
     try:
-        return run(Command(("git", "describe", "--always", "--dirty"))).stdout.strip()
+        commit = run(Command(("git", "describe", "--always"))).stdout.strip()
+        changed = run(Command(("git", "status", "--porcelain", "--", "packstore"))).stdout.strip()
     except ToolError:
         return "of no known commit"
+    return f"{commit}, with changes" if changed else commit
 
 
 def _line(sample: Sample) -> str:
@@ -160,6 +163,7 @@ def main() -> int:
     directory = options.dir / "quick" if options.quick else options.dir
     saved = directory / "results.json"
     forget_user_settings()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was mounted goes again then too
     try:
         results = Results.load(saved) if options.report else bench(options, directory, saved)
         write(results, options.docs or directory)

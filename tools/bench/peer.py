@@ -18,6 +18,8 @@ class Peer(ABC):
     name: ClassVar[str]
     default: ClassVar[bool] = True
     """Whether it is measured when nobody names it; the others take much time and say little that is new."""
+    counts: ClassVar[bool] = True
+    """Whether targets compare with it: it compresses and encrypts."""
     program: ClassVar[str]
     """Where it was found; set by prepare()."""
     version_arguments: ClassVar[tuple[str, ...]] = ("--version",)

@@ -49,6 +49,8 @@ class Program:
     version: str
     differs: str
     verifies: str
+    counts: bool = True
+    """Whether targets compare with it: it does the same kind of work."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ class Results:
         return median(values) if values else None
 
     def fastest_peer(self, place: str, operation: str, figure: str = "seconds") -> tuple[float, str] | None:
-        """Return the smallest median of a figure among the others than packstore, and whose it is."""
-        figures = ((self.median(place, operation, peer.name, figure), peer.name) for peer in self.programs[1:])
+        """Return the smallest median of a figure among packstore's peers that count, and whose it is."""
+        peers = (program.name for program in self.programs[1:] if program.counts)
+        figures = ((self.median(place, operation, name, figure), name) for name in peers)
         return min(((value, name) for value, name in figures if value is not None), default=None)
 
     def drop(self, place: str, programs: Iterable[str]) -> None:

@@ -23,15 +23,16 @@ class Backy2(Peer):
     name = "backy2"
     default = False
     differs = (
-        "fixed blocks of 4 MiB, one file each, SHA-512 ids; zstd level 1 (built in) and AES-256-GCM from version 2.13 "
-        "on, **neither of both before**; SQLite beside the blocks; reads holes as zeros; hashes every block of every "
-        "backup; does not read back what it stored"
+        "fixed blocks of 4 MiB, one file each, SHA-512 ids; zstd level 1 (built in) and AES-256-GCM in its newest "
+        "source, **neither of both in PyPI's 2.9**, with which no target compares therefore; SQLite beside the blocks; "
+        "reads holes as zeros; hashes every block of every backup; does not read back what it stored"
     )
     verifies = "the blocks of the newest version only (`scrub`)"
 
     @classmethod
     def prepare(cls, provider: Provider) -> None:
-        """Install it."""
+        """Install it; only the source compresses and encrypts."""
+        cls.counts = "backy2" in provider.sources
         cls.program = provider.from_pypi("backy2", "backy2", _REQUIREMENTS)
 
     def init(self) -> Command:
@@ -87,7 +88,7 @@ simultaneous_writes: 5
 
     def _newest(self) -> str:
         """Return the version that is listed last: the list goes by date."""
-        found: list[str] = _UID.findall(run(self._command("-ms", "ls", VOLUME)).stdout)
+        found: list[str] = _UID.findall(run(self._command("-m", "ls", VOLUME)).stdout)
         return found[-1]
 
     def _command(self, *arguments: str) -> Command:
