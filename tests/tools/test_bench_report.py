@@ -50,7 +50,9 @@ def results() -> Results:
     ]
     programs = [Program(name, f"{name} 1.0", "nothing", "all") for name in (OURS, "slow", "fast", "never")]
     images = [Image("debian.img", 8192 * MIB, 3626 * MIB)]
-    return Results("a machine", "2026-11-24", "abc", programs, images, 10_000, {"never": "not to\n be had"}, samples)
+    return Results(
+        "a machine", "2026-11-24", "abc", programs, images, "images", 10_000, {"never": "not to\n be had"}, samples
+    )
 
 
 def row(text: str, title: str) -> list[str]:
@@ -122,11 +124,11 @@ def test_results_survive_their_file(results: Results, tmp_path: Path) -> None:
 def test_measuring_again_replaces_only_that(results: Results) -> None:
     """The run on the disk would throw away what was measured in memory, or old figures mix with new ones."""
     results.samples.append(sample("slow", FIRST, 60.0, place=DISK))
-    results.drop(DISK, ["slow", DD])
+    results.drop(DISK)
     assert len(results.samples) == 9
-    results.drop(MEMORY, ["slow"])
     assert results.fastest_peer(MEMORY, FIRST) == (22.0, "fast")
-    assert results.fastest_peer(MEMORY, UNCHANGED) is None
+    results.drop(MEMORY)
+    assert results.fastest_peer(MEMORY, FIRST) is None
 
 
 def test_the_text_shows_each_picture_that_is_made(results: Results) -> None:

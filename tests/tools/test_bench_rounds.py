@@ -136,7 +136,7 @@ def test_too_little_memory_is_said_before(tmp_path: Path) -> None:
 def test_images_are_made_once(data: Data) -> None:
     """A quarter of an hour would be spent each time, and two runs be about different data."""
     before = [path.read_bytes() for path in data.all()]
-    assert prepare(data.directory, quick=True) == data
+    assert prepare(data.directory, quick=True).all() == data.all()
     assert [path.read_bytes() for path in data.all()] == before
 
 

@@ -2,8 +2,8 @@
 
     python -m tools.bench [--dir bench-out] [--rounds 3] [--disk | --report] [--quick] [--all | PEER …] [--docs DIR]
 
-The images, the peers' programs and results.json stay in --dir and are used again. A run replaces the results of what it
-measures and keeps the others: those in memory and those on the disk (--disk) come from two runs.
+The images, the peers' programs and results.json stay in --dir and are used again. A run replaces all results of
+its place: those in memory and those on the disk (--disk) come from two runs.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tools.bench.peers import PEERS
 from tools.bench.places import Place
 from tools.bench.provide import Provider
 from tools.bench.report import Report
-from tools.bench.results import DD, DISK, MEMORY, Image, Program, Results, Sample
+from tools.bench.results import DISK, MEMORY, Image, Program, Results, Sample
 from tools.bench.rounds import Rounds
 from tools.bench.targets import VERSIONS
 from tools.measure import MIB, Command, run
@@ -37,7 +37,7 @@ def bench(options: argparse.Namespace, directory: Path, saved: Path) -> Results:
     results = Results.load(saved) if saved.exists() else Results()
     name = DISK if options.disk else MEMORY
     peers = _prepare_peers(_chosen(options), Provider(options.dir.resolve() / "peers", dict(options.source)), results)
-    results.drop(name, [*(peer.name for peer in peers), DD])
+    results.drop(name)
     _describe(results, data, peers)
     used = sum(image.stat().st_blocks * 512 for image in (data.day1, data.day2))
     with places.disk(directory) if options.disk else places.memory(directory, used) as place:
@@ -86,6 +86,7 @@ def _describe(results: Results, data: Data, peers: list[type[Peer]]) -> None:
     results.date = str(dt.datetime.now(tz=dt.UTC).date())
     results.machine = _machine()
     results.packstore = _source_state()
+    results.about = data.about
     results.images = [Image(path.name, path.stat().st_size, path.stat().st_blocks * 512) for path in data.all()]
     known = {program.name: program for program in results.programs}
     known |= {peer.name: Program(peer.name, peer.version(), peer.differs, peer.verifies, peer.counts) for peer in peers}

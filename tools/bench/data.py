@@ -17,12 +17,19 @@ from tools.bench import debian
 from tools.measure import MIB
 from tools.programs import ToolError
 
+_SMALL = (
+    "These are the small images of `make bench-quick`: debian.img is a file system with files of this machine that has "
+    "never been in use, debian-day2.img the same one with some files written and some removed."
+)
+
 
 @dataclass(frozen=True)
 class Data:
     """The four images of a directory."""
 
     directory: Path
+    about: str = ""
+    """What they are, in words."""
 
     @property
     def day1(self) -> Path:
@@ -51,7 +58,7 @@ class Data:
 
 def prepare(directory: Path, *, quick: bool, mirror: str | None = None) -> Data:
     """Return the images in `directory`, after making those that are missing."""
-    data = Data(directory)
+    data = Data(directory, _SMALL if quick else debian.ABOUT)
     data.directory.mkdir(parents=True, exist_ok=True)
     if not data.empty.exists():
         _make_empty(data.empty, (1024 if quick else 8192) * MIB)

@@ -23,6 +23,11 @@ from tools.programs import ToolError, find, install_missing
 
 SUITE = "bookworm"
 """Always the same one, so that figures of different years are about the same data."""
+ABOUT = (
+    "debian.img is a real Debian system: a database, a web server with a week of logs, compilers. debian-day2.img is "
+    "the same one a day later: packages installed and purged, database pages changed, a database file of 100 MiB "
+    "written, logs grown and rotated, files edited and removed."
+)
 IMAGE_BYTES = 8192 * MIB
 PACKAGES = [
     "gcc",

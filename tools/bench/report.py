@@ -97,9 +97,7 @@ class Report:
 
 Written by `make bench`. {results.date}, {results.machine}; packstore {results.packstore}. Images: {images}.
 
-debian.img is a real Debian system: a database, a web server with a week of logs, compilers. debian-day2.img is the \
-same one a day later: packages installed and purged, database pages changed, a database file of 100 MiB written, logs \
-grown and rotated, files edited and removed."""
+{results.about}"""
 
     def _targets(self) -> str:
         header = ("target", "limit", "measured", "compared with", "met")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -74,6 +74,8 @@ class Results:
     programs: list[Program] = field(default_factory=list)
     """The first is packstore; also those which have no samples now."""
     images: list[Image] = field(default_factory=list)
+    about: str = ""
+    """What the images are, in words."""
     versions: int = 0
     """How many versions LS_MANY lists."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -96,10 +98,9 @@ class Results:
         figures = ((self.median(place, operation, name, figure), name) for name in peers)
         return min(((value, name) for value, name in figures if value is not None), default=None)
 
-    def drop(self, place: str, programs: Iterable[str]) -> None:
-        """Forget what was measured of these programs in one place, to measure it anew."""
-        again = set(programs)
-        self.samples = [s for s in self.samples if s.place != place or s.program not in again]
+    def drop(self, place: str) -> None:
+        """Forget what was measured in one place, to measure it anew: figures are compared within one run only."""
+        self.samples = [sample for sample in self.samples if sample.place != place]
 
     def save(self, path: Path) -> None:
         """Write everything to a file, which is replaced as a whole."""
