@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?=
 SOAK_MINUTES ?= 30
 SOAK_SEED ?=
+BENCH_DIR ?= bench-out
+BENCH_ROUNDS ?= 3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.packstore-setup
 FAST_TESTS := $(wildcard tests/unit tests/contract tests/vectors tests/docs tests/cli)
@@ -12,10 +14,10 @@ TEXTS := $(wildcard *.md Makefile pyproject.toml .ci docs spec packstore tools t
 PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux zbarimg=zbar-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench cover dist clean
+.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench bench-quick cover dist clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP)  ## Make the virtual environment (VENV=.venv), install packstore and its tools
 
@@ -67,8 +69,14 @@ vectors: $(STAMP)  ## Make spec/vectors/ anew; the result must not differ from w
 
 check: lint types arch test  ## All that must pass before a merge
 
-bench: $(STAMP)  ## Measure packstore next to restic and borg
-	$(BIN)/python -m tools.bench
+bench: $(STAMP)  ## Measure packstore next to its peers (needs root; BENCH_DIR=bench-out BENCH_ROUNDS=3)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds $(BENCH_ROUNDS) --docs docs
+	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds $(BENCH_ROUNDS) --docs docs --disk "borg fixed" restic
+
+bench-quick: $(STAMP)  ## The same with small images, for anybody; the report goes to BENCH_DIR/quick
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds 1 --quick
 
 cover: $(STAMP)  ## Run all tests and show what they do not reach
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered

@@ -55,7 +55,11 @@ def run(command: Command) -> Measured:
         except OSError as error:
             raise ToolError(f"cannot start {command}: {error}") from error
         with process:
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:  # nobody is left to whom it could matter
+                process.kill()
+                raise
             process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - begin
         if process.returncode != 0:

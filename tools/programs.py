@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Debian keeps mkfs and its kind out of an ordinary user's PATH."""
@@ -39,15 +39,15 @@ def install_missing(programs: Mapping[str, str]) -> list[str]:
     wanted = missing(programs)
     if wanted and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"Installing Debian packages: {' '.join(wanted)}", flush=True)
-        _apt_get("install", wanted)
+        apt_get("install", wanted)
         if missing(programs):  # a fresh container has no package lists yet
-            _apt_get("update", [])
-            _apt_get("install", missing(programs))
+            apt_get("update", [])
+            apt_get("install", missing(programs))
     return missing(programs)
 
 
-def _apt_get(command: str, packages: list[str]) -> None:
-    """Run apt-get quietly; whether it helped is found out by looking for the programs again."""
+def apt_get(command: str, packages: Sequence[str]) -> None:
+    """Run apt-get quietly; whether it helped is found out by looking for what was wanted."""
     options = ["-y", "-q", "--no-install-recommends"] if command == "install" else ["-q"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(

@@ -13,10 +13,12 @@ from tools.measure import Command, Measured, tree_bytes
 
 @dataclass(frozen=True)
 class Store:
-    """An encrypted repository, its index and its passphrase, all in one directory."""
+    """An encrypted repository with its index and what this host notes of it, all in one directory."""
 
     directory: Path
     passphrase: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    with_key_file: bool = False
+    """Whether a key file opens it, instead of the passphrase; `init` makes it."""
 
     @property
     def repository(self) -> Path:
@@ -35,9 +37,16 @@ class Store:
 
     def command(self, *arguments: str) -> Command:
         """Return the packstore command with these arguments, for this repository and with JSON output."""
+        environment = {
+            "PACKSTORE_INDEX_DIR": str(self.directory / "index"),
+            "XDG_STATE_HOME": str(self.directory / "state"),
+        }
+        if self.with_key_file:
+            environment["PACKSTORE_KEY_FILE"] = str(self.directory / "key")
+        else:
+            environment["PACKSTORE_PASSPHRASE"] = self.passphrase
         return Command(
-            (sys.executable, "-m", "packstore", "-r", str(self.repository), "--json", *arguments),
-            {"PACKSTORE_PASSPHRASE": self.passphrase, "PACKSTORE_INDEX_DIR": str(self.directory / "index")},
+            (sys.executable, "-m", "packstore", "-r", str(self.repository), "--json", *arguments), environment
         )
 
 
