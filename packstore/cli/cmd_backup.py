@@ -16,11 +16,12 @@ from packstore.cli.versions import iso_date
 from packstore.errors import SourceReadFailed, UsageError
 from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
 from packstore.operations.checkpoints import CheckpointPolicy
-from packstore.operations.hints import MAX_HINTS_BYTES, Hints, parse_hints
+from packstore.operations.hints import MAX_HINTS_BYTES, Change, Hints, parse_hints
 from packstore.operations.pipeline import default_threads
 from packstore.repository.history import VersionState, latest_of
 from packstore.repository.repository import Repository
 from packstore.sources.file import readable_path
+from packstore.sources.null import SCHEME, NullDevice, NullSource
 from packstore.sources.open import open_source
 
 _STOPPED = "run it again: what is stored is not stored again"
@@ -36,7 +37,6 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.option(
     "--hints",
     "hints_file",
-    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Read only the ranges listed there, as `rbd diff --format json` writes them.",
 )
@@ -120,7 +120,7 @@ def _options(
     volume: str,
     *,
     base: str | None,
-    hints_file: Path | None,
+    hints_file: str | None,
     hints_from: str | None,
     paranoid: bool,
     threads: int | None,
@@ -144,10 +144,13 @@ def _options(
     )
 
 
-def _read_hints(path: Path) -> Hints:
+def _read_hints(path: str) -> Hints:
     """Return what a file says; if it says nothing of use that is no error: everything is read then."""
+    if path.startswith(SCHEME):
+        written = NullSource(NullDevice.parse(path)).changed()
+        return Hints(tuple(Change(extent, exists=True) for extent in written))
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             return Hints(parse_hints(file.read(MAX_HINTS_BYTES + 1)))
     except OSError as error:
         return Hints(fault=f"{path} cannot be read: {error.strerror}")
@@ -158,6 +161,8 @@ def _read_hints(path: Path) -> Hints:
 def _default_volume(source: str) -> str:
     if source == "-":
         raise UsageError("standard input has no name: which volume is it?")
+    if source.startswith(SCHEME):
+        raise UsageError("a synthetic device has no name: which volume is it?")
     return Path(source).absolute().name
 
 
