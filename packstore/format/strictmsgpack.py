@@ -109,6 +109,28 @@ def _canonical(value: Value, depth: int) -> Value:
     raise FormatError("msgpack", f"type {type(value).__name__} is not part of the format")
 
 
+def decode_shortest(data: bytes, max_bytes: int) -> Value:
+    """Decode one msgpack value in which every number and length has its shortest form, and that fills `data`.
+
+    For large values of a known shape: that is fast, and half of what `decode` proves. Whoever calls this proves the
+    rest, that nothing but strings, bytes and numbers that are not negative is in it and that keys are in order, or
+    leaves it to `decode`.
+
+    Raises:
+        FormatError: longer than `max_bytes`, not msgpack, trailing bytes, or something has a shorter form.
+    """
+    if len(data) > max_bytes:
+        raise FormatError("msgpack", f"{len(data)} bytes, more than {max_bytes}", failure="oversize")
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
+        again = msgpack.packb(value, use_bin_type=True)
+    except (ValueError, TypeError, RecursionError, UnicodeError, msgpack.UnpackException) as error:
+        raise FormatError("msgpack", f"cannot be decoded: {error}") from None
+    if again != data:
+        raise FormatError("msgpack", "not the canonical encoding of its value")
+    return value
+
+
 def decode(data: bytes, max_bytes: int) -> Value:
     """Decode one canonical msgpack value that fills `data`.
 
