@@ -5,6 +5,7 @@ VENV ?= .venv
 PYTHON ?=
 SOAK_MINUTES ?= 30
 SOAK_SEED ?=
+SCALE_DIR ?= /dev/shm/packstore-scale
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.packstore-setup
 FAST_TESTS := $(wildcard tests/unit tests/contract tests/vectors tests/docs tests/cli)
@@ -12,10 +13,10 @@ TEXTS := $(wildcard *.md Makefile pyproject.toml .ci docs spec packstore tools t
 PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux zbarimg=zbar-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench cover dist clean
+.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench bench-scale cover dist clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP)  ## Make the virtual environment (VENV=.venv), install packstore and its tools
 
@@ -69,6 +70,9 @@ check: lint types arch test  ## All that must pass before a merge
 
 bench: $(STAMP)  ## Measure packstore next to restic and borg
 	$(BIN)/python -m tools.bench
+
+bench-scale: $(STAMP)  ## Measure 200 TiB and 50 million objects (SCALE_DIR=/dev/shm/packstore-scale), write docs/SCALE.md
+	$(BIN)/python -m tools.bench.scale $(SCALE_DIR) --write docs/SCALE.md
 
 cover: $(STAMP)  ## Run all tests and show what they do not reach
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered

@@ -121,6 +121,7 @@ class BulkLoad:
                 group = []
         self._write_rows(group)
         self._environment.write(self._write_metas)
+        self._was_empty = False
         self._clear()
 
     def _write_rows(self, group: list[bytearray]) -> None:

@@ -1,8 +1,8 @@
 """Object id to location, packs, versions and events: what `meta/` says, ready for looking up.
 
 FORMAT.md section 12. The index is never believed about data: a location is where to look, and whoever
-looks compares the record's own id. Each meta pack is applied in one transaction and claims the packs whose
-directories it carries; a pack without a claim is not there, whatever is still said about its objects.
+looks compares the record's own id. Each meta pack is applied in one transaction (many at once: index.bulk) and claims
+the packs whose directories it carries; a pack without a claim is not there, whatever is still said about its objects.
 Before: packs.reader. After: index.sync.
 """
 

@@ -5,5 +5,6 @@ rounds     what is measured, and in which order
 report     medians, ratios and notes as Markdown
 peer       what every program under test has to offer
 peers/     one small file for each of them
+scale      200 TiB, 50 million objects, ten thousand versions: `make bench-scale`; its parts are in scale_*.py
 many_versions  a tool of its own: how long commands take on 200 versions of one large volume
 """
