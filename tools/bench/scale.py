@@ -65,24 +65,25 @@ def measure(directory: Path, objects: list[int]) -> str:
     for size in scale_volumes.SIZES:
         shutil.rmtree(directory / f"volume-{size}", ignore_errors=True)
         costs.append(scale_volumes.measure(directory / f"volume-{size}", size))
-        _note(f"volume of {size} bytes")
+    _note(scale_volumes.report(costs))
+    scale_versions.build(directory / "versions")
+    taken = scale_versions.measure(directory / "versions")
+    _note(scale_versions.report(taken))
     rebuilt = []
     for count in objects:
         scale_index.build(directory / f"index-{count}", count)
-        _note(f"{count} objects are there")
         rebuilt.append(scale_index.measure(directory / f"index-{count}", count))
-        _note(f"index of {count} objects")
-    scale_versions.build(directory / "versions")
+        _note(scale_index.report(rebuilt))
     return _TEXT.format(
         machine=_machine(),
         volumes=scale_volumes.report(costs),
         index=scale_index.report(rebuilt),
-        versions=scale_versions.report(scale_versions.measure(directory / "versions")),
+        versions=scale_versions.report(taken),
     )
 
 
 def _note(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:
