@@ -18,8 +18,9 @@ from tools.programs import ToolError
 _OBJECTS = (10_000_000, 50_000_000)
 _TEXT = """# Scale
 
-Made by `make bench-scale` (`tools/bench/scale.py`), on {machine}. Figures of other machines differ; what they
-have to each other should not. Processor time is what to look at: the machine may do other things as well.
+Made by `make bench-scale` (`tools/bench/scale.py`) at low priority on a machine with other work to do:
+{machine}. So the clock says little, and processor time more than on an idle machine.
+What the figures are to each other is what to look at.
 
 ## Backups of which somebody knows what has changed
 
@@ -56,7 +57,7 @@ def _machine() -> str:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
-    return f"{len(names)} times {names[0] if names else platform.machine()}, Python {platform.python_version()}"
+    return f"{len(names)} processors, {names[0] if names else platform.machine()}, Python {platform.python_version()}"
 
 
 def measure(directory: Path, objects: list[int]) -> str:
