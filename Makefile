@@ -7,6 +7,7 @@ SOAK_MINUTES ?= 30
 SOAK_SEED ?=
 BENCH_DIR ?= bench-out
 BENCH_ROUNDS ?= 3
+SCALE_DIR ?= /dev/shm/packstore-scale
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.packstore-setup
 FAST_TESTS := $(wildcard tests/unit tests/contract tests/vectors tests/docs tests/cli)
@@ -14,7 +15,7 @@ TEXTS := $(wildcard *.md Makefile pyproject.toml .ci docs spec packstore tools t
 PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux zbarimg=zbar-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench bench-quick cover dist clean
+.PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench bench-quick bench-scale cover dist clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +78,9 @@ bench: $(STAMP)  ## Measure packstore next to its peers (needs root; BENCH_DIR=b
 bench-quick: $(STAMP)  ## The same with small images, for anybody; the report goes to BENCH_DIR/quick
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds 1 --quick
+
+bench-scale: $(STAMP)  ## Measure 200 TiB and 50 million objects (SCALE_DIR=/dev/shm/packstore-scale), write docs/SCALE.md
+	$(BIN)/python -m tools.bench.scale $(SCALE_DIR) --write docs/SCALE.md
 
 cover: $(STAMP)  ## Run all tests and show what they do not reach
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered

@@ -68,6 +68,17 @@ def merge_extents(extents: Iterable[Extent]) -> list[Extent]:
     return merged
 
 
+def merge_runs(runs: Iterable[range]) -> list[range]:
+    """Return the same numbers as ascending runs that do not touch; `runs` are in order of their starts."""
+    merged: list[range] = []
+    for run in runs:
+        if merged and run.start <= merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(run.stop, merged[-1].stop))
+        elif run:
+            merged.append(run)
+    return merged
+
+
 def block_runs(geometry: Geometry, extents: Iterable[Extent]) -> Iterator[tuple[range, bool]]:
     """Cut the whole device into runs of block indexes, each with whether an extent touches it.
 

@@ -49,7 +49,6 @@ MAX_VOLUME_NAME_BYTES: Final = 255
 MAX_TAG_BYTES: Final = 255
 MAX_TAGS: Final = 1024
 MAX_TEXT_BYTES: Final = 4 * KIB
-
 MAX_DOCUMENT_BYTES: Final = 16 * KIB
 """`packstore`, slots, epochs and intents: a few hundred bytes each; an epoch holds one box per slot."""
 MAX_EXPORT_BYTES: Final = 64 * MIB

@@ -17,10 +17,12 @@ from packstore.cli.versions import iso_date
 from packstore.errors import SourceReadFailed, UsageError
 from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
 from packstore.operations.checkpoints import CheckpointPolicy
+from packstore.operations.hints import MAX_HINTS_BYTES, Change, Hints, parse_hints
 from packstore.operations.pipeline import default_threads
 from packstore.repository.history import VersionState, latest_of
 from packstore.repository.repository import Repository
 from packstore.sources.file import readable_path
+from packstore.sources.null import SCHEME, NullDevice, NullSource
 from packstore.sources.open import open_source
 
 _STOPPED = "run it again: what is stored is not stored again"
@@ -33,6 +35,13 @@ _STOPPED = "run it again: what is stored is not stored again"
 @click.option("--paranoid", is_flag=True, help="Hash every block; do not trust fingerprints.")
 @compression_option
 @threads_option
+@click.option(
+    "--hints",
+    "hints_file",
+    metavar="FILE",
+    help="Read only the ranges listed there, as `rbd diff --format json` writes them.",
+)
+@click.option("--hints-from", metavar="VERSION", help="The version since which they changed, if not the latest.")
 @click.option("--immutable", is_flag=True, help="You know that SOURCE does not change any more: it is a snapshot.")
 @click.option("--checkpoint-every", callback=parse_size, hidden=True, help="Bytes newly stored between checkpoints.")
 @click.option(
@@ -64,6 +73,9 @@ def command(
     either if SOURCE cannot have changed: a file with the immutable attribute or on a read-only file system, a
     read-only device mapper volume, or, with --immutable, anything that you know to be a snapshot.
 
+    With --hints only what is listed is read, and some blocks more to see whether the list can be true. If it cannot,
+    or is missing, or every block is due to be hashed, all is read as without it, with a warning.
+
     Without --tag the version is tagged b_daily, b_weekly and b_monthly if the volume's last version so tagged is at
     least a day, a week, a month old, or there is none.
 
@@ -72,6 +84,7 @@ def command(
       packstore -r REPO backup /dev/vg/root
       packstore -r REPO backup disk.img web1 --tag before-upgrade --expire 30d
       packstore -r REPO backup /dev/vg/root-snap root --immutable
+      packstore -r REPO backup /dev/rbd0 web1 --hints diff.json --hints-from web1~1
       zcat old.img.gz | packstore -r REPO backup - old
     """  # noqa: D301
     output = settings.output()
@@ -108,6 +121,8 @@ def _options(
     volume: str,
     *,
     base: str | None,
+    hints_file: str | None,
+    hints_from: str | None,
     paranoid: bool,
     threads: int | None,
     checkpoint_every: int | None,
@@ -115,21 +130,40 @@ def _options(
     no_auto_tags: bool,
     expire: str | None,
 ) -> BackupOptions:
+    if hints_from is not None and (hints_file is None or base is not None):
+        raise UsageError("--hints-from goes with --hints, and is what --from would be: give one of the two")
     return BackupOptions(
         volume,
-        base,
+        hints_from or base,
         paranoid,
         threads or default_threads(),
         tags,
         CheckpointPolicy() if checkpoint_every is None else CheckpointPolicy(checkpoint_every),
         auto_tags=not tags and not no_auto_tags,
+        hints=None if hints_file is None else _read_hints(hints_file),
         expires=None if expire is None else parse_expiry(expire, datetime.now(UTC)),
     )
+
+
+def _read_hints(path: str) -> Hints:
+    """Return what a file says; if it says nothing of use that is no error: everything is read then."""
+    if path.startswith(SCHEME):
+        written = NullSource(NullDevice.parse(path)).changed()
+        return Hints(tuple(Change(extent, exists=True) for extent in written))
+    try:
+        with Path(path).open("rb") as file:
+            return Hints(parse_hints(file.read(MAX_HINTS_BYTES + 1)))
+    except OSError as error:
+        return Hints(fault=f"{path} cannot be read: {error.strerror}")
+    except UsageError as error:
+        return Hints(fault=f"{path}: {error.message}")
 
 
 def _default_volume(source: str) -> str:
     if source == "-":
         raise UsageError("standard input has no name: which volume is it?")
+    if source.startswith(SCHEME):
+        raise UsageError("a synthetic device has no name: which volume is it?")
     return Path(source).absolute().name
 
 
@@ -159,8 +193,10 @@ def _document(result: BackupResult) -> dict[str, Any]:
         "bytes_new": counters.new,
         "bytes_stored": result.bytes_stored,
         "bytes_resumed": counters.resumed,
+        "bytes_skipped": counters.skipped,
         "resumed_at": result.resumed_at,
         "paranoid": result.paranoid,
+        "hints_followed": None if result.hints_fault is None else not result.hints_fault,
         "unreadable": [{"offset": offset, "length": length} for offset, length in result.version.unreadable],
         "seconds": round(result.seconds, 3),
     }
@@ -174,6 +210,8 @@ def _text(result: BackupResult) -> list[str]:
         f"  new {size(counters.new)}, known {size(counters.dedup)}, unchanged {size(counters.unchanged)}, "
         f"holes {size(counters.hole)}; stored {size(result.bytes_stored)}",
     ]
+    if counters.skipped:
+        lines.append(f"  not read because of the hints: {size(counters.skipped)}")
     if result.resumed_at:
         lines.append(
             f"  resumed at {size(result.resumed_at)}: what an interrupted backup had covered was not read again"

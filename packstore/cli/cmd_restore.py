@@ -19,7 +19,7 @@ from packstore.format.version import Version
 from packstore.operations.journal import RestoreJournal
 from packstore.operations.pipeline import default_threads
 from packstore.operations.restore import RestoreResult, explain, restore
-from packstore.sources.open import open_output, open_target
+from packstore.sources.open import is_output, open_output, open_target
 
 _SHOWN_RANGES = 100
 _STOPPED = "{} is incomplete: `restore --resume` goes on, --force begins anew"
@@ -46,8 +46,9 @@ def command(
 ) -> None:
     """Write VERSION to TARGET: a new file, a block device (with --force), or - for standard output.
 
-    Every block is verified. Where the repository is damaged the restore goes on, writes zeros, lists the byte
-    ranges, and ends with exit code 40; with 44 if nothing is damaged and packs of the version have only not arrived.
+    Every block is verified, and with the target null:// nothing else is done. Where the repository is damaged the
+    restore goes on, writes zeros, lists the byte ranges, and ends with exit code 40; with 44 if nothing is damaged
+    and packs of the version have only not arrived.
 
     How far a restore has come is noted in TARGET.packstore-resume, or, for a device, below $XDG_STATE_HOME. After
     Ctrl-C, a crash or a power cut the same command with --resume goes on there.
@@ -60,12 +61,14 @@ def command(
       packstore -r REPO restore web1~1 - | zcat > old
     """  # noqa: D301
     output = settings.output(stdout_is_data=target == "-")
-    if target == "-" and resume:
-        raise UsageError("a restore to standard output cannot be resumed", advice="restore to a file or a device")
+    if is_output(target) and resume:
+        raise UsageError(
+            "a restore to standard output or null:// cannot be resumed", advice="restore to a file or a device"
+        )
     resumable = None
-    if target != "-":
+    if not is_output(target):
         resumable = open_target(Path(target), force=force, sparse=not no_sparse, state_directory=state_directory())
-    opened = resumable or open_output()
+    opened = resumable or open_output(target)
     stopped = (_STOPPED if resumable else _STOPPED_STREAM).format(target)
     with open_repository(settings, output) as repository, settings.stoppable(stopped) as stop:
         if resumable and repository.storage.covers(Path(target)):

@@ -128,6 +128,8 @@ def _complain(line: str) -> None:
 
 def _printable(line: str) -> str:
     """Escape what a terminal would obey instead of showing: names come from devices, and from other writers."""
+    if line.isprintable():
+        return line
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in line
     )

@@ -34,14 +34,15 @@ def state_word(repository: Repository, state: VersionState) -> str:
 def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
     """Return what `ls --json` says about a version."""
     version = state.version
+    word = state_word(repository, state)
     return {
         "uid": version.uid.hex(),
         "volume": version.volume,
         "snapshot": snapshot_of(state),
         "date": iso_date(state.date),
         "size": version.size,
-        "valid": repository.is_readable(state),
-        "state": state_word(repository, state),
+        "valid": word == Validity.VALID.value,
+        "state": word,
         "protected": state.protected,
         "expires": state.expires,
         "removed": state.removed,

@@ -41,6 +41,11 @@ class Page:
         """Return the fingerprint of an entry of a leaf."""
         return self.fingerprints[entry * FINGERPRINT_BYTES : (entry + 1) * FINGERPRINT_BYTES]
 
+    def part(self, start: int, stop: int) -> "Page":
+        """Return the entries from `start` up to but not including `stop`, as a page of the same level."""
+        ids = self.ids[start * OBJECT_ID_BYTES : stop * OBJECT_ID_BYTES]
+        return Page(self.level, ids, self.fingerprints[start * FINGERPRINT_BYTES : stop * FINGERPRINT_BYTES])
+
 
 def encode_page(page: Page) -> bytes:
     """Return the bytes of a page: the plaintext of a page object."""

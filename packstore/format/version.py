@@ -8,6 +8,7 @@ Before: format.page. After: repository.history.
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from packstore.errors import FormatError
@@ -182,10 +183,15 @@ def check_volume(name: str) -> None:
 
 def check_features(what: str, value: Value) -> None:
     """Refuse a record with an unknown feature, before its other keys: a feature may change what they mean."""
-    features = MapSchema(what, Key("features", "array")).check(value)["features"]
+    features = _features_of(what).check(value)["features"]
     _check_strings(what, "features", features, MAX_TAGS)
     if features:
         raise FormatError(what, f"needs the unknown feature {features[0]!r}", failure="unsupported")
+
+
+@cache
+def _features_of(what: str) -> MapSchema:
+    return MapSchema(what, Key("features", "array"))
 
 
 def _check_strings(what: str, key: str, values: Value, limit: int) -> None:

@@ -5,13 +5,14 @@ still said about its objects.
 Before: index.tables. After: index.objectindex.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import count
 
 from packstore.format.pack import Entry, PackType
-from packstore.format.record import Kind
+from packstore.format.record import HEADER_BYTES, Kind
 from packstore.ids import ObjectId, PackId, Uid
 from packstore.index.environment import Database, Transaction, unpack
-from packstore.index.tables import DAMAGES, LOCATION, NUMBER, PACK, UNCLAIMED, object_key
+from packstore.index.tables import DAMAGES, KEY_BYTES, NUMBER, PACK, ROW, UNCLAIMED
 
 
 class MetaTransaction:
@@ -33,8 +34,8 @@ class MetaTransaction:
         for pack_id in packs:
             transaction.delete(pack_id, meta_id, db=self._table["claims"])
             if transaction.get(pack_id, db=self._table["claims"]) is None:
-                first, count, _ = unpack(PACK, transaction.get(pack_id, db=self._table["packs"]))
-                transaction.put(pack_id, PACK.pack(first, count, UNCLAIMED), db=self._table["packs"])
+                first, records, _ = unpack(PACK, transaction.get(pack_id, db=self._table["packs"]))
+                transaction.put(pack_id, PACK.pack(first, records, UNCLAIMED), db=self._table["packs"])
         transaction.delete(meta_id, db=self._table["claimed"])
         transaction.delete(meta_id, db=self._table["metas"])
         self._drop_records()
@@ -48,36 +49,32 @@ class MetaTransaction:
         transaction.delete(meta_id, db=self._table["recorded"])
 
     def claim(
-        self, pack_type: PackType, pack_id: PackId, entries: Iterable[Entry], directory_id: ObjectId | None = None
+        self, pack_type: PackType, pack_id: PackId, entries: Sequence[Entry], directory_id: ObjectId | None = None
     ) -> None:
         """Say that the meta pack carries this pack's directory, as the object `directory_id`."""
+        known = self._transaction.get(pack_id, db=self._table["packs"])
+        first, records, claimed_type = unpack(PACK, known) if known else (0, -1, UNCLAIMED)
+        if claimed_type == UNCLAIMED and records != len(entries):
+            # Claimed anew with another directory (after damage): what the old numbers say is out of range for ever.
+            first = take_numbers(self._table, self._transaction, len(entries))
+        if self.claim_numbered(pack_type, pack_id, first, len(entries), directory_id):
+            rows = [(row[:KEY_BYTES], row[KEY_BYTES:]) for row in sorted(object_rows(entries, first))]
+            self._transaction.cursor(self._table["objects"]).putmulti(rows)
+
+    def claim_numbered(
+        self, pack_type: PackType, pack_id: PackId, first: int, records: int, directory_id: ObjectId | None
+    ) -> bool:
+        """Do the same for a pack whose records have numbers; say whether nothing had claimed it before."""
         transaction = self._transaction
         if directory_id is not None:
             transaction.put(pack_id, directory_id, db=self._table["directories"])
-        known = transaction.get(pack_id, db=self._table["packs"])
         transaction.put(pack_id, self._meta_id, db=self._table["claims"])
         transaction.put(self._meta_id, pack_id, db=self._table["claimed"])
-        first, count, claimed_type = unpack(PACK, known) if known else (0, -1, UNCLAIMED)
-        if claimed_type != UNCLAIMED:
-            return
-        ordered = sorted(entries, key=lambda entry: entry.offset)
-        if count != len(ordered):
-            # Claimed anew with another directory (after damage): what the old numbers say is out of range for ever.
-            first = self._take_numbers(len(ordered))
-        transaction.put(pack_id, PACK.pack(first, len(ordered), pack_type), db=self._table["packs"])
+        if is_claimed(self._table, transaction, pack_id):
+            return False
+        transaction.put(pack_id, PACK.pack(first, records, pack_type), db=self._table["packs"])
         transaction.put(NUMBER.pack(first), pack_id, db=self._table["numbers"])
-        rows = sorted(
-            (object_key(entry.kind, entry.object_id), LOCATION.pack(number, entry.offset, entry.record_size))
-            for number, entry in enumerate(ordered, first)
-        )
-        transaction.cursor(self._table["objects"]).putmulti(rows)
-
-    def _take_numbers(self, count: int) -> int:
-        """Return the first of as many new numbers as a pack has records; one at least, so that packs differ."""
-        info = self._table["info"]
-        first = int(self._transaction.get(b"next", b"1", db=info))
-        self._transaction.put(b"next", str(first + max(count, 1)).encode(), db=info)
-        return first
+        return True
 
     def record(self, kind: Kind, uid: Uid, plain: bytes) -> None:
         """Keep the plaintext of a version, an event or the like that the meta pack holds."""
@@ -90,3 +87,27 @@ class MetaTransaction:
         if kind == Kind.DAMAGE:
             count = int(self._transaction.get(DAMAGES, b"0", db=self._table["info"]))
             self._transaction.put(DAMAGES, str(count + 1).encode(), db=self._table["info"])
+
+
+def is_claimed(tables: dict[str, Database], transaction: Transaction, pack_id: PackId) -> bool:
+    """Say whether anything claims a pack."""
+    known = transaction.get(pack_id, db=tables["packs"])
+    return known is not None and unpack(PACK, known)[2] != UNCLAIMED
+
+
+def take_numbers(tables: dict[str, Database], transaction: Transaction, count: int) -> int:
+    """Return the first of as many new numbers as a pack has records; one at least, so that packs differ."""
+    first = int(transaction.get(b"next", b"1", db=tables["info"]))
+    transaction.put(b"next", str(first + max(count, 1)).encode(), db=tables["info"])
+    return first
+
+
+def object_rows(entries: Sequence[Entry], first: int) -> list[bytes]:
+    """Return the rows of `objects` for a pack whose records have the numbers from `first` on: key and value together.
+
+    Entries are in order of their offsets.
+    """
+    if not entries:
+        return []
+    kinds, ids, offsets, payloads, *_ = zip(*entries, strict=True)
+    return list(map(ROW.pack, kinds, ids, count(first), offsets, map(HEADER_BYTES.__add__, payloads)))

@@ -1,12 +1,12 @@
 """Object id to location, packs, versions and events: what `meta/` says, ready for looking up.
 
 FORMAT.md section 12. The index is never believed about data: a location is where to look, and whoever
-looks compares the record's own id. Each meta pack is applied in one transaction and claims the packs whose
-directories it carries; a pack without a claim is not there, whatever is still said about its objects.
+looks compares the record's own id. Each meta pack is applied in one transaction (many at once: index.bulk) and claims
+the packs whose directories it carries; a pack without a claim is not there, whatever is still said about its objects.
 Before: packs.reader. After: index.sync.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,8 @@ from typing import Final
 from packstore.format.pack import Entry, PackType
 from packstore.format.record import Kind
 from packstore.ids import ObjectId, PackId, Uid
-from packstore.index.changes import MetaTransaction
+from packstore.index.bulk import BulkLoad
+from packstore.index.changes import MetaTransaction, is_claimed
 from packstore.index.environment import Environment, IndexBroken, Transaction, destroy, unpack
 from packstore.index.notes import LocalNotes
 from packstore.index.places import Places
@@ -222,8 +223,7 @@ class ObjectIndex:
     def is_known(self, pack_id: PackId) -> bool:
         """Say whether a pack is claimed by anything."""
         with self._environment.reading() as transaction:
-            pack = transaction.get(pack_id, db=self._table["packs"])
-        return pack is not None and unpack(PACK, pack)[2] != UNCLAIMED
+            return is_claimed(self._table, transaction, pack_id)
 
     def is_named(self, pack_id: PackId) -> bool:
         """Say whether a meta pack carries the directory of a pack."""
@@ -275,7 +275,7 @@ class ObjectIndex:
                 present = cursor.next()
         return found
 
-    def add_orphan(self, pack_type: PackType, pack_id: PackId, entries: Iterable[Entry]) -> None:
+    def add_orphan(self, pack_type: PackType, pack_id: PackId, entries: Sequence[Entry]) -> None:
         """Take in a pack by its own directory."""
         self._environment.write(
             lambda transaction: MetaTransaction(self._table, transaction, ORPHAN).claim(pack_type, pack_id, entries)
@@ -293,6 +293,10 @@ class ObjectIndex:
             transaction.put(meta_id, META.pack(size, meta.damaged), db=self._table["metas"])
 
         self._environment.write(change)
+
+    def bulk_load(self) -> BulkLoad:
+        """Return what takes many meta packs in at once."""
+        return BulkLoad(self._environment)
 
     def withdraw(self, meta_ids: Iterable[PackId]) -> None:
         """Forget what meta packs that are gone have claimed."""

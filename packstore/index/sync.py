@@ -17,9 +17,11 @@ from packstore.format.pack import PACK_HEADER, Entry, PackType, decode_directory
 from packstore.format.record import Kind, RecordHeader
 from packstore.format.version import decode_event, decode_version
 from packstore.ids import PackId, Uid
+from packstore.index.bulk import BulkLoad, CollectedMeta
 from packstore.index.changes import MetaTransaction
 from packstore.index.objectindex import ObjectIndex
 from packstore.index.tables import MetaState
+from packstore.limits import MIB
 from packstore.packs.names import META_PREFIX, list_packs
 from packstore.packs.reader import Owner, check_place, is_strange, read_record, read_seal
 from packstore.packs.scanner import PackWindow, Scanned, scan_records
@@ -36,6 +38,12 @@ _IDENTITIES: Final[dict[Kind, Callable[[bytes], Uid]]] = {
 """How to decode the records that the index keeps whole, each to its identity."""
 _READ: Final = frozenset({Kind.DIRECTORY, *_IDENTITIES})
 """What is read of a meta pack; pages are found by their place, and what is unknown is passed over."""
+
+
+BULK_BYTES: Final = 16 * MIB
+"""Of new meta packs, from which on they are taken in together: some hundred thousand objects."""
+Claimant = MetaTransaction | CollectedMeta
+"""What takes in what a meta pack says, at once or in bulk."""
 
 
 @dataclass
@@ -69,12 +77,7 @@ class IndexSync:
         # What could not be read is tried again each time: it may have been repaired.
         new = [meta_id for meta_id in listed if known.get(meta_id) != MetaState(listed[meta_id].size, damaged=False)]
         if new:
-            progress.start("reading metadata", sum(listed[meta_id].size for meta_id in new))
-        for meta_id in sorted(new):
-            self._apply(meta_id, listed[meta_id], result)
-            progress.advance(listed[meta_id].size)
-        if new:
-            progress.finish()
+            self._take_in({meta_id: listed[meta_id] for meta_id in sorted(new)}, progress, result)
         # Last: what a collector has moved must never be in neither place for those who read meanwhile.
         gone = [meta_id for meta_id in known if meta_id not in listed]
         if gone:
@@ -83,6 +86,29 @@ class IndexSync:
         if result.damage:
             self.adopt_orphans(result)
         return result
+
+    def _take_in(self, new: dict[PackId, Listed], progress: Progress, result: SyncResult) -> None:
+        total = sum(listed.size for listed in new.values())
+        load = self._index.bulk_load() if total >= BULK_BYTES else None
+        progress.start("reading metadata", total)
+        for meta_id, listed in new.items():
+            if load is None:
+                self._apply(meta_id, listed, result)
+            else:
+                self._collect(load, meta_id, listed, result)
+            progress.advance(listed.size)
+        if load is not None:
+            load.write()
+        progress.finish()
+
+    def _collect(self, load: BulkLoad, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+        meta = load.meta(meta_id)
+        try:
+            self._read_meta(meta, meta_id, listed, result)
+        except NameNotFound:
+            return  # collected since it was listed; what is live of it is in another
+        load.add(meta, listed.size)
+        result.applied += 1
 
     def _apply(self, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
         def work(meta: MetaTransaction) -> None:
@@ -94,7 +120,7 @@ class IndexSync:
         except NameNotFound:
             return  # collected since it was listed; what is live of it is in another
 
-    def _read_meta(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+    def _read_meta(self, meta: Claimant, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
         try:
             seal = read_seal(self._storage, PackType.META, meta_id, self._owner, listed.size)
         except NameNotFound:
@@ -141,7 +167,7 @@ class IndexSync:
         except StorageError as error:
             self._note(error, listed, result)
 
-    def _salvage(self, meta: MetaTransaction, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
+    def _salvage(self, meta: Claimant, meta_id: PackId, listed: Listed, result: SyncResult) -> None:
         entries: list[Entry] = []
         for found in self._scan(listed, result):
             try:
@@ -153,7 +179,7 @@ class IndexSync:
                 entries.append(entry_of(found.header, found.offset))
         meta.claim(PackType.META, meta_id, entries)
 
-    def _take(self, meta: MetaTransaction, header: RecordHeader, payload: bytes | memoryview) -> None:
+    def _take(self, meta: Claimant, header: RecordHeader, payload: bytes | memoryview) -> None:
         plain = self._codec.decode(header, payload)
         if header.kind is Kind.DIRECTORY:
             pack_id, entries = decode_directory(plain)

@@ -33,6 +33,10 @@ META: Final = struct.Struct(">QB")
 UNCLAIMED: Final = 0
 """Stands for the type of a pack that nothing claims any more; its number is kept, for it may be claimed again."""
 _PREFIX_BYTES: Final = 16
+KEY_BYTES: Final = 1 + _PREFIX_BYTES
+"""Bytes of a key of `objects`."""
+ROW: Final = struct.Struct(f">B{_PREFIX_BYTES}sQII")
+"""Key and value of `objects` together, of the whole id: what is beyond the prefix is cut off."""
 MAX_KIND: Final = 255
 DAMAGES: Final = b"damages"
 """Under this key `info` counts the changes of damage records."""

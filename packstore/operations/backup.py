@@ -22,6 +22,8 @@ from packstore.ids import HOLE, ObjectId
 from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES
 from packstore.operations.base import choose_base
 from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
+from packstore.operations.hints import Hints
+from packstore.operations.incremental import Incremental, incremental
 from packstore.operations.marks import tag_fault
 from packstore.operations.pipeline import default_threads, ordered_map, window_items
 from packstore.operations.reading import (
@@ -47,7 +49,7 @@ from packstore.progress import Progress, StopRequest
 from packstore.repository.history import moment_of
 from packstore.repository.repository import Repository
 from packstore.repository.session import Session
-from packstore.repository.tree import TreeWriter
+from packstore.repository.tree import Kept, TreeWriter
 from packstore.sources.base import Source
 
 _ATTEMPTS = 3
@@ -67,15 +69,19 @@ class BackupOptions:
     """Add b_daily, b_weekly, b_monthly as they are due."""
     run_bytes: int = RUN_BYTES
     """So much is read at once."""
+    hints: Hints | None = None
+    """What has changed since the base, if somebody knows."""
     expires: str | None = None
     """RFC 3339 date and time after which the version may be removed."""
 
 
 @dataclass
 class Counters:
-    """Bytes of the device by what became of them; their sum without `read` is the device."""
+    """Bytes of the device by what became of them; their sum without `read` and `skipped` is the device."""
 
     read: int = 0
+    skipped: int = 0
+    """Not read because of hints: part of `unchanged` and of `hole`."""
     hole: int = 0
     unchanged: int = 0
     dedup: int = 0
@@ -94,6 +100,8 @@ class BackupResult:
     base: Version | None
     paranoid: bool
     resumed_at: int = 0
+    hints_fault: str | None = None
+    """Why hints were not followed; empty if they were, None if there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class Work:
     read: list[ReadBlock] = field(default_factory=list)
 
 
-Item = Work | HoleRun | TakenRun
+Item = Work | HoleRun | TakenRun | Kept
 
 
 class Fate(Enum):
@@ -154,12 +162,14 @@ def check_options(source: Source, options: BackupOptions) -> None:
     """Refuse what no version can hold, before anybody is asked for a passphrase.
 
     Raises:
-        UsageError: the volume's name, a tag, or the size is out of bounds.
+        UsageError: the volume's name, a tag, or the size is out of bounds, or hints are about a stream.
     """
     if fault := volume_name_fault(options.volume):
         raise UsageError(f"{options.volume!r} cannot be the name of a volume: {fault}")
     if len(options.tags) > MAX_TAGS or any(map(tag_fault, options.tags)):
         raise UsageError(f"a tag has 1 to {MAX_TAG_BYTES} printable bytes, a version at most {MAX_TAGS} tags")
+    if source.size is None and options.hints is not None:
+        raise UsageError("of a stream nothing can be skipped: it is read whole, with hints or without")
     if source.size is not None and source.size > MAX_DEVICE_BYTES:
         raise UsageError(f"a device of {source.size} bytes is beyond what a version can hold")
 
@@ -179,6 +189,8 @@ class _Backup:
         self._geometry = Geometry(source.size or 0, self._block_size)
         self._counters = Counters()
         self._unreadable: list[Extent] = []
+        self._incremental: Incremental | None = None
+        self._hints_fault: str | None = None
         self._size = 0
         self._date_ms = 0
 
@@ -189,6 +201,7 @@ class _Backup:
         with Session(self._repository, f"backup {self._options.volume}") as session:
             # Only now: a version removed before the intent was published might be collected meanwhile.
             start = self._choose_start(session)
+            self._follow_hints(start)
             tree = TreeWriter(session.put_page)
             checkpoints = self._checkpoint_writer(session, tree, start)
             try:
@@ -215,15 +228,29 @@ class _Backup:
             seconds = time.monotonic() - begin
             resumed_at = start.covered if start.takes_over else 0
             paranoid = version.trusted_runs == 0
-            return BackupResult(
-                version, self._counters, session.bytes_stored, seconds, start.base, paranoid, resumed_at
-            )
+            stored, fault = session.bytes_stored, self._hints_fault
+            return BackupResult(version, self._counters, stored, seconds, start.base, paranoid, resumed_at, fault)
 
     def _choose_start(self, session: Session) -> StartingPoint:
         options = self._options
         base = choose_base(self._repository, session.intent, options.volume, options.base)
         checkpoint = choose_checkpoint(self._repository, options.volume, self._source)
         return StartingPoint(self._repository, self._source, base, checkpoint, paranoid=options.paranoid)
+
+    def _follow_hints(self, start: StartingPoint) -> None:
+        options = self._options
+        if options.hints is None:
+            return
+        chosen_for = options.volume if options.base is None else None
+        try:
+            self._incremental = incremental(self._repository, self._source, start, options.hints, volume=chosen_for)
+        except UsageError as error:
+            self._hints_fault = error.message
+            self._progress.warn(f"the hints are not followed, and everything is read: {error.message}")
+        else:
+            self._hints_fault = ""
+            self._counters.read += self._incremental.compared
+            start.leave_checkpoint()
 
     def _checkpoint_writer(self, session: Session, tree: TreeWriter, start: StartingPoint) -> CheckpointWriter:
         options = self._options
@@ -240,7 +267,7 @@ class _Backup:
 
         reader = RunReader(self._source, self._geometry)
 
-        def work(item: Item) -> list[Outcome] | HoleRun | TakenRun:
+        def work(item: Item) -> list[Outcome] | HoleRun | TakenRun | Kept:
             return self._decide_all(session, reader, item) if isinstance(item, Work) else item
 
         threads = self._options.threads
@@ -252,6 +279,8 @@ class _Backup:
                     self._take_holes(tree, result)
                 elif isinstance(result, TakenRun):
                     self._take_over(tree, result)
+                elif isinstance(result, Kept):
+                    self._take_kept(tree, result)
                 else:
                     with self._repository.stages.time(STORE):
                         for outcome in result:
@@ -263,6 +292,10 @@ class _Backup:
         if self._source.size is None:
             for block in read_stream(self._source, self._block_size, self._stop):
                 yield Work([entries.entry(block.index, len(block.data))], read=[block])
+            return
+        if self._incremental is not None:
+            for piece in self._incremental.pieces(session, self._stop, self._progress):
+                yield self._to_read(piece.blocks, entries) if isinstance(piece, DataRun) else piece
             return
         first = 0
         if start.takes_over and start.checkpoint is not None:
@@ -305,6 +338,7 @@ class _Backup:
         span = self._geometry.span(holes.blocks)
         self._size = span.end
         self._counters.hole += span.length
+        self._counters.skipped += 0 if self._incremental is None else span.length
         tree.add_holes(len(holes.blocks))
         self._progress.advance(span.length)
 
@@ -318,6 +352,14 @@ class _Backup:
                 self._counters.resumed += self._block_size
                 tree.add(object_id, fingerprint)
         self._progress.advance(len(run.blocks) * self._block_size)
+
+    def _take_kept(self, tree: TreeWriter, kept: Kept) -> None:
+        span = self._geometry.span(kept.blocks)
+        self._size = span.end
+        self._counters.unchanged += span.length
+        self._counters.skipped += span.length
+        tree.take(kept)
+        self._progress.advance(span.length)
 
     def _take_block(self, session: Session, tree: TreeWriter, outcome: Outcome) -> None:
         length = outcome.length
@@ -361,6 +403,7 @@ class _Backup:
                 "bytes_new": counters.new,
                 "bytes_stored": session.bytes_stored,
                 "bytes_resumed": counters.resumed,
+                "bytes_skipped": counters.skipped,
                 "duration_ms": int(1000 * (time.monotonic() - begin)),
             },
             tags=self._tags(),

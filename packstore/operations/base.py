@@ -5,7 +5,7 @@ points at what the source could not deliver, or at a block of another length, co
 Before: repository.tree. After: operations.backup.
 """
 
-from packstore.blocks import Extent, Geometry
+from packstore.blocks import Extent, Geometry, merge_runs
 from packstore.errors import DamageError
 from packstore.format.record import Kind
 from packstore.format.version import Version
@@ -103,14 +103,4 @@ def changed_by_damage(repository: Repository, version: Version) -> list[range]:
                 continue
             if leaf is not None:
                 changed.update(index for at, index in enumerate(blocks) if leaf.id_at(at) in lost)
-    return _runs(sorted(changed))
-
-
-def _runs(indexes: list[int]) -> list[range]:
-    runs: list[range] = []
-    for index in indexes:
-        if runs and runs[-1].stop == index:
-            runs[-1] = range(runs[-1].start, index + 1)
-        else:
-            runs.append(range(index, index + 1))
-    return runs
+    return merge_runs(range(index, index + 1) for index in sorted(changed))

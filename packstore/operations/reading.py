@@ -55,16 +55,23 @@ def runs_of(
     Raises:
         Interrupted: between two runs.
     """
-    step = min(max(run_bytes // geometry.block_size, 1), PAGE_ENTRIES)
     for run, is_data in block_runs(geometry, source.extents()):
         blocks = range(max(run.start, first), max(run.stop, first))
         if not is_data and blocks:
             yield HoleRun(blocks)
-        while is_data and blocks:
-            stop.check()
-            end = min((blocks.start // step + 1) * step, blocks.stop)
-            yield DataRun(range(blocks.start, end))
-            blocks = range(end, blocks.stop)
+        if is_data:
+            for cut in data_runs(blocks, geometry, run_bytes):
+                stop.check()
+                yield cut
+
+
+def data_runs(blocks: range, geometry: Geometry, run_bytes: int = RUN_BYTES) -> Iterator[DataRun]:
+    """Cut consecutive blocks into runs that are read at once."""
+    step = min(max(run_bytes // geometry.block_size, 1), PAGE_ENTRIES)
+    while blocks:
+        end = min((blocks.start // step + 1) * step, blocks.stop)
+        yield DataRun(range(blocks.start, end))
+        blocks = range(end, blocks.stop)
 
 
 def read_stream(source: Source, block_size: int, stop: StopRequest) -> Iterator[ReadBlock]:

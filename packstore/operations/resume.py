@@ -83,12 +83,16 @@ class StartingPoint:
         self.compares = False
         self._repository = repository
         hash_all = paranoid or (base is not None and base.trusted_runs + 1 >= PARANOID_EVERY)
-        self._trusts_base = base is not None and not hash_all
+        self.trusts_base = base is not None and not hash_all
         if checkpoint is not None:
             may_trust = not hash_all or checkpoint.trusted_runs == 0
             same = bool(checkpoint.immutable_id) and source.immutable_id == checkpoint.immutable_id
             self.takes_over = same and may_trust and self.is_of_size(source.size)
             self.compares = not self.takes_over and not hash_all and checkpoint.trusted_runs + 1 < PARANOID_EVERY
+
+    def leave_checkpoint(self) -> None:
+        """Neither take over nor compare what the checkpoint covers: what it has of the little that is read is found."""
+        self.takes_over = self.compares = False
 
     def is_of_size(self, size: int | None) -> bool:
         """Say whether there is a checkpoint, of a source of this size."""
@@ -109,7 +113,7 @@ class StartingPoint:
     def trusted_runs(self) -> int:
         """What the new version's record says: 0 if every block of it was hashed."""
         runs = [0]
-        if self.base is not None and self._trusts_base:
+        if self.base is not None and self.trusts_base:
             runs.append(self.base.trusted_runs + 1)
         if self.checkpoint is not None and (self.takes_over or self.compares):
             runs.append(self.checkpoint.trusted_runs + int(self.compares))
@@ -117,7 +121,7 @@ class StartingPoint:
 
     def entries(self, source: Source, progress: Progress) -> "KnownEntries":
         """Return what is known of each block."""
-        base = self.base if self._trusts_base else None
+        base = self.base if self.trusts_base else None
         checkpoint = self.checkpoint if self.compares else None
         of_checkpoint = CheckpointEntries(self._repository, checkpoint, progress) if checkpoint else None
         return KnownEntries(BaseEntries(self._repository, base, source.size, progress), of_checkpoint)

@@ -80,6 +80,8 @@ def fold(versions: Iterable[Version], events: Iterable[Event]) -> list[VersionSt
 
 def _state(version: Version, events: list[Event]) -> VersionState:
     """Fold the events that name this version: one that takes back does so for the versions it names itself."""
+    if not events:
+        return VersionState(version, set(version.tags))
     protected = bool(_standing(events, EventType.PROTECT))
     undeletes = {event.id for event in events if event.type == EventType.UNDELETE}
     # Collected somewhere; but not by whoever had heard of an undelete that was published elsewhere.

@@ -126,6 +126,14 @@ class Session:
         """
         return any(self._exists(location) for location in self._index.usable(kind, object_id))
 
+    def present(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Return those of many objects of the base that are in a pack which exists.
+
+        Unlike `is_present` it asks nobody about damage: whoever asks knows what is damaged of the base.
+        """
+        found = self._index.locate_many(kind, ids)
+        return {object_id for object_id, locations in found if any(map(self._exists, locations))}
+
     def _exists(self, location: Location) -> bool:
         if location.pack_id not in self._existing:
             name = pack_name(location.pack_type, location.pack_id)

@@ -5,6 +5,7 @@ Before: format.page. After: operations.backup, operations.restore.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from packstore.errors import FormatError
 from packstore.format.page import NO_FINGERPRINT, Page, decode_page, encode_page
@@ -13,6 +14,19 @@ from packstore.limits import OBJECT_ID_BYTES, PAGE_ENTRIES
 
 ReadPage = Callable[[ObjectId], bytes]
 PutPage = Callable[[bytes], ObjectId]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Consecutive entries of a page at `level`, which a new tree has in the same place, with all that is below them.
+
+    `level` is one more than the highest that has pages for the root itself; `fingerprints` only belong to blocks.
+    """
+
+    level: int
+    blocks: range
+    ids: bytes
+    fingerprints: bytes = b""
 
 
 def tree_levels(block_count: int) -> int:
@@ -32,9 +46,9 @@ class TreeReader:
     """Reads a tree leaf by leaf, in order or not; remembers the path to the last leaf."""
 
     def __init__(self, read_page: ReadPage, root: ObjectId, block_count: int) -> None:
+        self.root = root
+        self.block_count = block_count
         self._read_page = read_page
-        self._root = root
-        self._count = block_count
         self._levels = tree_levels(block_count)
         self._path: dict[int, tuple[ObjectId, Page]] = {}
 
@@ -44,22 +58,27 @@ class TreeReader:
         Raises:
             DamageError: a page on the way cannot be read, or has the wrong shape.
         """
-        page_id = self._root
+        page_id = self.root
         for level in range(self._levels - 1, -1, -1):
             if page_id == HOLE:
                 return None
-            page = self._page(level, page_id, number // PAGE_ENTRIES**level)
+            page = self.page(level, page_id, number // PAGE_ENTRIES**level)
             if level == 0:
                 return page
             page_id = page.id_at(number // PAGE_ENTRIES ** (level - 1) % PAGE_ENTRIES)
         return None
 
-    def _page(self, level: int, page_id: ObjectId, number: int) -> Page:
+    def page(self, level: int, page_id: ObjectId, number: int) -> Page:
+        """Return page `number` of a level, by its id.
+
+        Raises:
+            DamageError: it cannot be read, or has the wrong shape.
+        """
         known = self._path.get(level)
         if known and known[0] == page_id:
             return known[1]
         page = decode_page(self._read_page(page_id))
-        check_shape(page, level, number, self._count)
+        check_shape(page, level, number, self.block_count)
         self._path[level] = page_id, page
         return page
 
@@ -106,6 +125,15 @@ class TreeWriter:
         self._count += count
         self._push_holes(0, count)
 
+    def take(self, kept: Kept) -> None:
+        """Add the entries of the next blocks, or whole pages of them, from another tree; nothing below is looked at.
+
+        Each page so taken has the shape that is due in this tree: it is full, or both trees end with it.
+        """
+        self._fingerprints += kept.fingerprints
+        self._count += len(kept.blocks)
+        self._push(kept.level, kept.ids)
+
     @property
     def count(self) -> int:
         """How many entries were added."""
@@ -129,10 +157,10 @@ class TreeWriter:
                 self._flush(level)
         return ObjectId(bytes(self._ids[levels]))
 
-    def _push(self, level: int, object_id: ObjectId) -> None:
-        if level == len(self._ids):
+    def _push(self, level: int, ids: bytes) -> None:
+        while level >= len(self._ids):
             self._ids.append(bytearray())
-        self._ids[level] += object_id
+        self._ids[level] += ids
         if len(self._ids[level]) == PAGE_ENTRIES * OBJECT_ID_BYTES:
             self._flush(level)
 

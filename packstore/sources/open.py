@@ -7,17 +7,22 @@ from pathlib import Path
 from packstore.errors import SourceError, TargetError, UsageError
 from packstore.sources.base import ResumableTarget, Source, Target
 from packstore.sources.file import FileSource
+from packstore.sources.null import SCHEME, NullDevice, NullSource, NullTarget
 from packstore.sources.stream import StreamSource, StreamTarget
 from packstore.sources.target import FileTarget
 
 
 def open_source(name: str, *, immutable: bool = False) -> Source:
-    """Open a source: a path, or `-` for standard input; `immutable`: somebody says that it does not change.
+    """Open a source: a path, `-` for standard input, or `null://SIZE`, which is synthetic.
+
+    `immutable`: somebody says that it does not change.
 
     Raises:
         SourceError: it cannot be opened.
-        UsageError: a stream is never the same twice.
+        UsageError: a stream is never the same twice; there is no such synthetic device.
     """
+    if name.startswith(SCHEME):
+        return NullSource(NullDevice.parse(name))
     if name == "-":
         if immutable:
             raise UsageError("standard input cannot be --immutable: nobody can read it a second time")
@@ -30,6 +35,11 @@ def open_source(name: str, *, immutable: bool = False) -> Source:
     return FileSource(Path(name), immutable=immutable)
 
 
+def is_output(name: str) -> bool:
+    """Say whether a target is nothing that could be gone on with: standard output, or what forgets everything."""
+    return name == "-" or name.startswith(SCHEME)
+
+
 def open_target(path: Path, *, force: bool, sparse: bool, state_directory: Path | None) -> ResumableTarget:
     """Return a file or a device as a target, untouched as yet.
 
@@ -38,12 +48,14 @@ def open_target(path: Path, *, force: bool, sparse: bool, state_directory: Path 
     return FileTarget(path, force=force, sparse=sparse, state_directory=state_directory)
 
 
-def open_output() -> Target:
-    """Return standard output as a target.
+def open_output(name: str) -> Target:
+    """Return standard output as a target, or `null://`, which forgets everything.
 
     Raises:
         TargetError: standard output is a terminal.
     """
+    if name.startswith(SCHEME):
+        return NullTarget()
     if sys.stdout is None:
         raise TargetError("standard output is closed", advice="redirect it to a file or a pipe")
     if sys.stdout.isatty():

@@ -228,3 +228,43 @@ def test_source_that_shrinks(repo: Program, tmp_path: Path) -> None:
 def test_files_that_are_no_files(stored: Program) -> None:
     """What looks like a file and cannot be sought in would end in a traceback."""
     stored("backup", "/proc/cpuinfo").refused(50, "/proc/cpuinfo")
+
+
+def test_hints(stored: Program, device: Path, tmp_path: Path) -> None:
+    """An administrator who knows what has changed could not say so, or not see whether it was of use."""
+    changed = bytearray(device.read_bytes())
+    changed[BLOCK : BLOCK + 9] = b"different"
+    image = tmp_path / "disk.img"
+    image.write_bytes(changed)
+    hints = tmp_path / "diff.json"
+    hints.write_text(f'[{{"offset":{BLOCK},"length":512,"exists":"true"}}]')
+    found = stored.json("backup", image, "disk.img", "--hints", hints)
+    assert found["hints_followed"] is True
+    assert found["bytes_new"] == BLOCK
+    assert found["bytes_skipped"] == len(changed) - BLOCK
+    assert stored("restore", "disk.img", "-").expect(0).raw == bytes(changed)
+    again = stored.json("backup", image, "disk.img", "--hints", hints, "--hints-from", "disk.img~1")
+    assert again["base"] != found["version"]
+    assert again["hints_followed"] is True
+    assert stored.json("backup", image, "disk.img")["hints_followed"] is None
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '[{"offset":0,"length":"1","exists":true}]'])
+def test_hints_of_no_use(stored: Program, device: Path, tmp_path: Path, content: str | None) -> None:
+    """A night without a usable list would be a night without a backup."""
+    hints = tmp_path / "diff.json"
+    if content is not None:
+        hints.write_text(content)
+    done = stored("backup", device, "disk.img", "--json", "--hints", hints).expect(0)
+    assert done.json["hints_followed"] is False
+    assert done.json["bytes_skipped"] == 0
+    assert str(hints) in done.err
+
+
+def test_hints_used_wrongly(stored: Program, device: Path, tmp_path: Path) -> None:
+    """What cannot be meant would be taken for something else, and leave traces."""
+    before = tree_of(stored.repo)
+    stored("backup", device, "--hints-from", "disk.img").refused(2, "--hints")
+    stored("backup", device, "--hints", tmp_path / "x", "--hints-from", "a", "--from", "b").refused(2, "--hints-from")
+    stored("backup", "-", "disk.img", "--hints", tmp_path / "x", data=b"").refused(2, "stream")
+    assert tree_of(stored.repo) == before

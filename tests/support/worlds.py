@@ -23,6 +23,7 @@ from packstore.operations.check import CheckReport, check_repository, check_stor
 from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.events import publish_events
 from packstore.operations.gc import GcOptions, GcReport, collect
+from packstore.operations.hints import Hints
 from packstore.operations.restore import RestoreResult, restore
 from packstore.operations.scrub_plan import Amount
 from packstore.packs.reader import Owner
@@ -122,13 +123,16 @@ class World:
         *,
         paranoid: bool = False,
         base: str | None = None,
+        hints: Hints | None = None,
         runtime: Runtime | None = None,
         stop: StopRequest | None = None,
         checkpoints: CheckpointPolicy | None = None,
     ) -> BackupResult:
         """Back bytes or a source up; bytes are remembered as what the version must restore to."""
         device = BytesSource(source) if isinstance(source, bytes) else source
-        options = BackupOptions(volume, base=base, paranoid=paranoid, threads=self.threads, run_bytes=BLOCK)
+        options = BackupOptions(
+            volume, base=base, paranoid=paranoid, threads=self.threads, run_bytes=BLOCK, hints=hints
+        )
         if checkpoints is not None:
             options = dataclasses.replace(options, checkpoints=checkpoints)
         with self.open(runtime) as repository:

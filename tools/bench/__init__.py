@@ -12,5 +12,6 @@ targets        what packstore is meant to reach
 report, plots  medians, ratios and notes as Markdown; pictures
 parameters     a tool of its own: block sizes, zstd levels and pack sizes compared
 many_versions  a tool of its own: how long commands take on 200 versions of one large volume
+scale          200 TiB, 50 million objects, ten thousand versions: `make bench-scale`; its parts are in scale_*.py
 version_list   makes a repository with thousands of versions of next to nothing
 """

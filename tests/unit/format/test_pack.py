@@ -3,8 +3,11 @@
 import hashlib
 import hmac
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from packstore.errors import FormatError
 from packstore.format.pack import (
@@ -13,6 +16,8 @@ from packstore.format.pack import (
     PackHeader,
     PackType,
     Trailer,
+    _decode_any,
+    _decode_usual,
     check_mac,
     check_seal,
     decode_directory,
@@ -171,3 +176,40 @@ def test_entry_matches_only_its_header() -> None:
         ("object_id", bytes(64)),
     ):
         assert entry != entry_of(replace(header, **{name: value}), entry.offset)
+
+
+ODD = st.one_of(
+    st.integers(0, 300),
+    st.sampled_from([-1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 40, None, True, False]),
+    st.sampled_from(["", b"", [], {}, bytes(8), bytes(64)]),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 7), ODD), max_size=2), st.booleans())
+def test_the_fast_way_accepts_nothing_more(changes: list[tuple[int, int, Any]], extra: bool) -> None:
+    """A directory that is wrong would be accepted just because it is decoded as a whole."""
+    rows = [list(entry) for entry in make_entries(5)]
+    for row, column, value in changes:
+        rows[row][column] = value
+    try:
+        data = encode({"pack": HEADER.pack_id, "records": rows} | ({"other": 1} if extra else {}))
+    except FormatError:
+        return  # nothing that could be written
+    usual = _decode_usual(data)
+    assert (usual is not None) or changes or extra
+    if usual is not None:
+        assert usual == _decode_any(data)
+        types = [[list(map(type, entry)) for entry in entries] for _, entries in (usual, _decode_any(data))]
+        assert types[0] == types[1]
+
+
+def test_the_fast_way_wants_the_canonical_form() -> None:
+    """Two encodings of one directory would both be accepted, and their ids differ."""
+    good = encode_directory(HEADER.pack_id, make_entries(2))
+    assert _decode_usual(good)
+    turned = {"records": [list(entry) for entry in make_entries(2)], "pack": HEADER.pack_id}
+    packed = b"\x82" + b"".join(encode(key) + encode(value) for key, value in turned.items())
+    longer = good.replace(b"\xa4pack", b"\xd9\x04pack")
+    for data in (packed, longer, good + b"\x00", good[:-1]):
+        with pytest.raises(FormatError):
+            decode_directory(data)
