@@ -143,9 +143,17 @@ def parse_size(_context: click.Context, _parameter: click.Parameter, value: str 
     """
     if value is None:
         return None
-    match = _SIZE.fullmatch(value.strip())
-    if not match or len(match[1]) > _MAX_DIGITS:
+    size = size_of(value)
+    if size is None:
         raise click.BadParameter(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes")
+    return size
+
+
+def size_of(text: str) -> int | None:
+    """Return the number of bytes that 1048576, 1MiB or 64K stands for; None: it is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match or len(match[1]) > _MAX_DIGITS:
+        return None
     return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
 
 

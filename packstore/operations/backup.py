@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from packstore.blocks import Extent, Geometry, is_zero
 from packstore.codec.objectcodec import EncodedObject
-from packstore.errors import DeclaredDead, Interrupted, UsageError
+from packstore.errors import DeclaredDead, FreeSpaceFloor, Interrupted, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
 from packstore.format.version import EventType, Version, encode_event, volume_name_fault
@@ -21,6 +21,7 @@ from packstore.ids import HOLE, ObjectId
 from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES
 from packstore.operations.base import choose_base
 from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
+from packstore.operations.floor import Floor
 from packstore.operations.marks import tag_fault
 from packstore.operations.pipeline import default_threads, ordered_map, window_items
 from packstore.operations.reading import HoleRun, ReadBlock, read_block, read_blocks, unreadable_ranges
@@ -57,6 +58,8 @@ class BackupOptions:
     """Add b_daily, b_weekly, b_monthly as they are due."""
     expires: str | None = None
     """RFC 3339 date and time after which the version may be removed."""
+    min_free: int = 0
+    """Bytes of the repository's file system that are to stay free."""
 
 
 @dataclass
@@ -115,7 +118,7 @@ def backup(
     Raises:
         SourceError: the source is gone or changed its size; nothing was committed.
         StorageError: the storage failed; nothing was committed.
-        Interrupted: nothing was committed; what was stored is found again.
+        FreeSpaceFloor, Interrupted: nothing was committed; what was stored is found again.
     """
     check_options(source, options)
     for attempt in range(_ATTEMPTS):
@@ -172,7 +175,7 @@ class _Backup:
                 self._store_all(session, tree, start, checkpoints)
                 warnings = self._source.finish() + start.doubts(self._source)
                 self._stop.check()
-            except Interrupted:
+            except (Interrupted, FreeSpaceFloor):
                 checkpoints.publish()
                 session.keep()
                 raise
@@ -211,6 +214,7 @@ class _Backup:
     def _store_all(
         self, session: Session, tree: TreeWriter, start: StartingPoint, checkpoints: CheckpointWriter
     ) -> None:
+        floor = Floor(self._repository, session, self._options.min_free)
         self._progress.start(f"backing up {self._options.volume}", self._source.size)
 
         def work(item: Item) -> Outcome | HoleRun | TakenRun:
@@ -229,6 +233,7 @@ class _Backup:
                 else:
                     self._take_block(session, tree, result)
                 checkpoints.consider(after_holes=isinstance(result, HoleRun))
+                floor.check()
 
     def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
         entries = start.entries(self._source, self._progress)
