@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from packstore.codec.compression import DEFAULT_COMPRESSION
 from packstore.operations.guards import DEFAULT_MIN_AGE
 from packstore.operations.hooks import Hooks
 from packstore.operations.retention import PruneOptions
@@ -29,6 +30,7 @@ class RepositoryEntry:
     """Variables that say what opens it: PACKSTORE_KEY_FILE, PACKSTORE_PASSPHRASE_FILE and so on."""
     optional: bool = False
     min_free: int = 0
+    compression: str = DEFAULT_COMPRESSION
     check_percent: float = DEFAULT_CHECK_PERCENT
     gc_percent: float = DEFAULT_GC_PERCENT
 
@@ -43,7 +45,6 @@ class VolumeEntry:
     tags: tuple[str, ...] = ()
     retention: PruneOptions | None = None
     immutable: bool = False
-    compression: str = ""
     snapshot_size: int | None = None
     hooks: Hooks = field(default_factory=Hooks)
 

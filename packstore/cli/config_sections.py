@@ -19,7 +19,7 @@ from packstore.cli.config_model import (
 )
 from packstore.cli.config_table import NOTHING, Mistake, Table
 from packstore.cli.priority import IO_PRIORITIES
-from packstore.codec.compression import CompressionSpec
+from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec
 from packstore.errors import UsageError
 from packstore.format.version import volume_name_fault
 from packstore.operations.guards import DEFAULT_MIN_AGE
@@ -100,7 +100,7 @@ def _schedule(name: str, table: Table, chosen_by: list[str]) -> Schedule:
 
 
 def _repository(name: str, table: Table) -> RepositoryEntry:
-    table.only("path", "id", *_SECRETS, "optional", "min_free", "check_percent", "gc_percent")
+    table.only("path", "id", *_SECRETS, "optional", "min_free", "compression", "check_percent", "gc_percent")
     if not _REPOSITORY_NAME.fullmatch(name):
         table.name_fault("cannot be the name of a repository: letters, digits, - _ and . make one")
     path, repository_id = table.text("path", ""), table.text("id", "").lower()
@@ -123,15 +123,23 @@ def _repository(name: str, table: Table) -> RepositoryEntry:
         secrets,
         optional=table.flag("optional"),
         min_free=table.size("min_free") or 0,
+        compression=_compression(table),
         check_percent=table.percent("check_percent", DEFAULT_CHECK_PERCENT),
         gc_percent=table.percent("gc_percent", DEFAULT_GC_PERCENT),
     )
 
 
+def _compression(table: Table) -> str:
+    text = table.text("compression", DEFAULT_COMPRESSION)
+    try:
+        CompressionSpec.parse(text)
+    except UsageError as error:
+        table.fault("compression", f"is of no use: {error.message}")
+    return text
+
+
 def _volume(name: str, table: Table, common: PruneOptions | None) -> VolumeEntry:
-    table.only(
-        "source", "repositories", "schedules", "tags", "retention", "immutable", "compression", "snapshot_size", "hooks"
-    )
+    table.only("source", "repositories", "schedules", "tags", "retention", "immutable", "snapshot_size", "hooks")
     fault = volume_name_fault(name) or ("it must not contain * ? or [" if _GLOB & set(name) else "")
     if fault:
         table.name_fault(f"cannot be the name of a volume: {fault}")
@@ -142,11 +150,6 @@ def _volume(name: str, table: Table, common: PruneOptions | None) -> VolumeEntry
     for tag in tags:
         if fault := tag_fault(tag):
             table.fault("tags", fault)
-    compression = table.text("compression", "")
-    try:
-        CompressionSpec.parse(compression) if compression else None
-    except UsageError as error:
-        table.fault("compression", f"is {compression!r}: {error.message}")
     return VolumeEntry(
         name,
         source,
@@ -154,7 +157,6 @@ def _volume(name: str, table: Table, common: PruneOptions | None) -> VolumeEntry
         tags,
         _retention(table.table("retention")) if "retention" in table.values else common,
         immutable=table.flag("immutable"),
-        compression=compression,
         snapshot_size=table.size("snapshot_size"),
         hooks=_hooks(table.table("hooks")),
     )

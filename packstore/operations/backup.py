@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from packstore.blocks import Extent, Geometry, is_zero
 from packstore.codec.objectcodec import EncodedObject
-from packstore.errors import DeclaredDead, FreeSpaceFloor, Interrupted, UsageError
+from packstore.errors import DeclaredDead, FreeSpaceFloor, Interrupted, SourceReadFailed, UsageError
 from packstore.format.page import NO_FINGERPRINT
 from packstore.format.record import Kind
 from packstore.format.version import EventType, Version, encode_event, volume_name_fault
@@ -143,6 +143,16 @@ def check_options(source: Source, options: BackupOptions) -> None:
         raise UsageError(f"a tag has 1 to {MAX_TAG_BYTES} printable bytes, a version at most {MAX_TAGS} tags")
     if source.size is not None and source.size > MAX_DEVICE_BYTES:
         raise UsageError(f"a device of {source.size} bytes is beyond what a version can hold")
+
+
+def unreadable_fault(version: Version, source: str) -> SourceReadFailed | None:
+    """Return what to say of a version if parts of its source could not be read."""
+    count = len(version.unreadable)
+    if not count:
+        return None
+    ranges = "1 range" if count == 1 else f"{count} ranges"
+    message = f"{ranges} of {source} could not be read; version {version.uid.hex()[:8]} has zeros there"
+    return SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
 
 
 class _Backup:

@@ -39,8 +39,6 @@ class Floor:
         self._next = self._session.bytes_stored + self._step
         available = self._storage.available()
         if available is not None and available < self._min_free + 2 * self._step:
-            message = (
-                f"{self._storage.location} has {available // MIB} MiB free, and {self._min_free // MIB} MiB of it are to "
-                "stay so: the backup was stopped"
-            )
+            free = f"{self._storage.location} has {available // MIB} MiB free"
+            message = f"{free}, and {self._min_free // MIB} MiB are to stay free: the backup was stopped"
             raise FreeSpaceFloor(message, advice=_ADVICE)

@@ -31,7 +31,7 @@ def run_hook(name: str, command: str, about: Mapping[str, str]) -> None:
     """
     if not command:
         return
-    environment = os.environ | {"PACKSTORE_HOOK": name} | about
+    environment = {**os.environ, "PACKSTORE_HOOK": name, **about}
     try:
         code = subprocess.run(  # noqa: S602  a line for the shell is what the configuration has
             command,
