@@ -225,6 +225,7 @@ class _Backup:
         self, session: Session, tree: TreeWriter, start: StartingPoint, checkpoints: CheckpointWriter
     ) -> None:
         floor = Floor(self._repository, session, self._options.min_free)
+        floor.check()
         self._progress.start(f"backing up {self._options.volume}", self._source.size)
 
         def work(item: Item) -> Outcome | HoleRun | TakenRun:

@@ -42,7 +42,7 @@ def analyze(units: Path, *args: str) -> str:
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_are_understood(units: Path, unit: str) -> None:
-    """systemd would pass over what it does not understand: a timer that never starts, a guard that is none."""
+    """Systemd would pass over what it does not understand: a timer that never starts, a guard that is none."""
     assert analyze(units, "verify", f"./{unit.replace('@', '@usb')}") == ""
 
 
