@@ -1,5 +1,6 @@
 """`packstore config check`."""
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def _all_well(config: Config) -> str:
 
 def _notes(config: Config) -> Iterator[str]:
     """Yield what looks as if it were not meant."""
+    if config.file.exists() and config.file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield f"others may write to {config.file}, and it has commands that are run; `chmod 644` it"
     for entry in config.repositories.values():
         key_file = entry.secrets.get("PACKSTORE_KEY_FILE")
         if key_file and not Path(key_file).exists():

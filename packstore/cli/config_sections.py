@@ -4,7 +4,7 @@ Before: cli.config_table, cli.config_model. After: cli.config.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from packstore.operations.hooks import Hooks
 from packstore.operations.marks import tag_fault
 from packstore.operations.retention import KeepRules, PruneOptions
 from packstore.operations.schedules import AUTOMATIC_TAGS, Schedule
+from packstore.storage.open import open_storage
 
 _MAX_COUNT: Final = 1_000_000
 _MAX_THREADS: Final = 64
@@ -35,6 +36,8 @@ _MAX_SECONDS: Final = timedelta(days=365_000).total_seconds()
 """Beyond this, dates have no end that can be computed."""
 _REPOSITORY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _REPOSITORY_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SOURCE: Final = re.compile(r"/|[a-z][a-z0-9+]*:")
+"""A path that does not depend on where packstore is started, or a kind of source and its name."""
 _GLOB: Final = frozenset("*?[")
 _COUNTS: Final = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 _SECRETS: Final = {
@@ -104,8 +107,10 @@ def _repository(name: str, table: Table) -> RepositoryEntry:
     if not _REPOSITORY_NAME.fullmatch(name):
         table.name_fault("cannot be the name of a repository: letters, digits, - _ and . make one")
     path, repository_id = table.text("path", ""), table.text("id", "").lower()
-    if path and not path.startswith(("/", "file:///")):
+    if path and "://" not in path and not path.startswith("/"):
         table.fault("path", "must begin with /: services have another working directory than you")
+    elif path:
+        _require(table, "path", lambda: open_storage(path))
     if repository_id and not _REPOSITORY_ID.fullmatch(repository_id):
         table.fault("id", "must be the 32 hexadecimal digits that `packstore repos` shows")
     if not path and not repository_id and not {"path", "id"} & set(table.values):
@@ -131,11 +136,16 @@ def _repository(name: str, table: Table) -> RepositoryEntry:
 
 def _compression(table: Table) -> str:
     text = table.text("compression", DEFAULT_COMPRESSION)
-    try:
-        CompressionSpec.parse(text)
-    except UsageError as error:
-        table.fault("compression", f"is of no use: {error.message}")
+    _require(table, "compression", lambda: CompressionSpec.parse(text))
     return text
+
+
+def _require(table: Table, key: str, read: Callable[[], object]) -> None:
+    """Note what whoever uses a value later would say of it."""
+    try:
+        read()
+    except UsageError as error:
+        table.fault(key, f"cannot be used: {error.message}")
 
 
 def _volume(name: str, table: Table, common: PruneOptions | None) -> VolumeEntry:
@@ -144,7 +154,7 @@ def _volume(name: str, table: Table, common: PruneOptions | None) -> VolumeEntry
     if fault:
         table.name_fault(f"cannot be the name of a volume: {fault}")
     source = table.text("source", "")
-    if not source.startswith("/") and ":" not in source:
+    if not _SOURCE.match(source):
         table.fault("source", "must say what to back up, as /dev/vg/root")
     tags = table.texts("tags", (), '["server", "weekly"]')
     for tag in tags:

@@ -78,7 +78,8 @@ def group() -> None:
     packstore -r /mnt/usb/backup backup /dev/vg/root root
     packstore -r /mnt/usb/backup restore root root.img
 
-    What opens the repository is looked for in this order: --key-file or PACKSTORE_KEY_FILE; PACKSTORE_PASSPHRASE,
+    What opens the repository is looked for in this order: --key-file; what the configuration says of a repository that
+    -r calls by its name; PACKSTORE_KEY_FILE; PACKSTORE_PASSPHRASE,
     PACKSTORE_PASSPHRASE_FILE, PACKSTORE_PASSPHRASE_COMMAND, PACKSTORE_PASSPHRASE_KEYRING (a key of the kernel); the
     credentials packstore.key and packstore.passphrase of systemd; a prompt. A recovery key is taken wherever a
     passphrase is. The repository also comes from PACKSTORE_REPO.

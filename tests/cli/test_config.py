@@ -18,6 +18,8 @@ passphrase_file = "/p"
 
 [repositories."a b"]
 id = "5f1ae602"
+path = "ftp://there"
+compression = "zip"
 
 [repositories.none]
 min_free = 5
@@ -56,24 +58,26 @@ LINES = {
     3: "repositories.usb.key_file is one of several",
     6: "repositories.a b cannot be the name of a repository",
     7: "repositories.a b.id must be the 32 hexadecimal digits",
-    9: "repositories.none.path or id must say where",
-    10: 'repositories.none.min_free must be a size, as "10GiB"',
-    13: "volumes.root.sauce is not known",
-    12: "volumes.root.source must say what to back up",
-    14: "volumes.root.repositories names 'nas'",
-    15: "volumes.root.schedules names 'dayly', and there is no [schedules.dayly]; there is daily",
-    16: "volumes.root.tags must be a list of strings",
-    20: "volumes.root.retention.daily must be a number from 1",
-    21: "volumes.root.snapshot_size must be a size",
-    22: "volumes.root.immutable must be true or false",
-    23: "volumes.root.hooks.befor is not known; known here: before, after, on_failure",
-    25: "volumes.web* cannot be the name of a volume",
-    26: "volumes.web*.source must say what to back up",
-    29: "volumes.x must be a table",
-    32: "limits.nice must be a number from 0 to 19",
-    33: "limits.io_priority must be one of idle, low, normal, high",
-    34: "limits.bandwidth_in must be more than nothing",
-    35: "limits.threads must be a number from 1 to 64",
+    8: "repositories.a b.path cannot be used: unknown kind of storage",
+    9: "repositories.a b.compression cannot be used",
+    11: "repositories.none.path or id must say where",
+    12: 'repositories.none.min_free must be a size, as "10GiB"',
+    15: "volumes.root.sauce is not known",
+    14: "volumes.root.source must say what to back up",
+    16: "volumes.root.repositories names 'nas'",
+    17: "volumes.root.schedules names 'dayly', and there is no [schedules.dayly]; there is daily",
+    18: "volumes.root.tags must be a list of strings",
+    22: "volumes.root.retention.daily must be a number from 1",
+    23: "volumes.root.snapshot_size must be a size",
+    24: "volumes.root.immutable must be true or false",
+    25: "volumes.root.hooks.befor is not known; known here: before, after, on_failure",
+    27: "volumes.web* cannot be the name of a volume",
+    28: "volumes.web*.source must say what to back up",
+    31: "volumes.x must be a table",
+    34: "limits.nice must be a number from 0 to 19",
+    35: "limits.io_priority must be one of idle, low, normal, high",
+    36: "limits.bandwidth_in must be more than nothing",
+    37: "limits.threads must be a number from 1 to 64",
 }
 
 
@@ -207,6 +211,23 @@ def test_a_name_comes_before_the_environment(stored: Program, tmp_path: Path) ->
     stored.plain("ls", "-r", "usb", env={"PACKSTORE_PASSPHRASE": "another one"}).expect(0)
     (tmp_path / "wrong").write_text("no key")
     stored.plain("ls", "-r", "usb", "--key-file", tmp_path / "wrong").refused(23, "is not a key file")
+
+
+def test_a_passphrase_of_its_own(program: Program, tmp_path: Path) -> None:
+    """Two repositories with two passphrases could not be backed up to in one run."""
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    by_file = f'path = "{tmp_path}/a"\npassphrase_file = "{tmp_path}/passphrase"\n'
+    by_command = f'path = "{tmp_path}/a"\npassphrase_command = "cat {tmp_path}/passphrase"\n'
+    write(program, f"[repositories.file]\n{by_file}[repositories.command]\n{by_command}")
+    program.plain("init", "-r", "file", "--reserve", "0", "--no-recovery-key").expect(0)
+    for name in ("file", "command"):
+        program.plain("ls", "-r", name, env={"PACKSTORE_PASSPHRASE": "another one"}).expect(0)
+
+
+def test_a_file_that_others_may_write(program: Program) -> None:
+    """Anybody could have root run a command of theirs, at the next backup."""
+    write(program, "").chmod(0o666)
+    assert "others may write to" in program.plain("config", "check").expect(0).out
 
 
 def test_a_directory_of_the_same_name(stored: Program) -> None:

@@ -128,7 +128,8 @@ def test_disks_that_take_turns(stored: Program, tmp_path: Path, device: Path) ->
     point.mkdir()
     configure(
         stored,
-        f'[repositories.usb]\npath = "{point}/repository"\nkey_file = "{stored.key}"\n[volumes.disk]\nsource = "{device}"\n',
+        f'[repositories.usb]\npath = "{point}/repository"\nkey_file = "{stored.key}"\n'
+        f'[volumes.disk]\nsource = "{device}"\n',
     )
     images = [tmp_path / "a.img", tmp_path / "b.img"]
     for image in images:
