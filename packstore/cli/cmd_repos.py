@@ -24,7 +24,7 @@ def command(settings: Settings) -> None:
 
     Looked at are the top two levels of directories of each mounted file system. Each repository has an id, which is
     made with it and which its copies share: `--repo-id ID` opens it wherever it is mounted. The last backup is what
-    this host's index knows of, so it is empty where packstore has not opened the repository yet.
+    this host's index knows of: there is none where nobody here has opened the repository yet.
 
     \b
     Examples:

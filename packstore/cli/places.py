@@ -4,10 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from packstore.cli.config import read_config
-from packstore.cli.config_model import Config, RepositoryEntry
 from packstore.cli.credentials import PASSPHRASE_SOURCES
 from packstore.cli.options import Settings
 from packstore.errors import RepositoryError, RepositoryNotFound, UsageError
@@ -15,6 +13,9 @@ from packstore.repository.discovery import FoundRepository, find_repositories
 from packstore.repository.opening import read_repository_file
 from packstore.storage.base import Storage
 from packstore.storage.open import open_storage
+
+if TYPE_CHECKING:
+    from packstore.cli.config_model import Config, RepositoryEntry
 
 KEY_FILE: Final = "PACKSTORE_KEY_FILE"
 _MIN_ID: Final = 8
@@ -25,7 +26,7 @@ class Place:
     """Where a repository is, and what the configuration says of it, if it has a name there."""
 
     location: str
-    entry: RepositoryEntry | None = None
+    entry: "RepositoryEntry | None" = None
 
     @property
     def min_free(self) -> int:
@@ -68,11 +69,11 @@ def named_place(name: str) -> Place:
 
     Raises like `find_place`.
     """
-    entry = None if "/" in name else read_config().repositories.get(name)
+    entry = None if "/" in name else _configuration().repositories.get(name)
     return Place(name) if entry is None else place_of_entry(entry)
 
 
-def place_of_entry(entry: RepositoryEntry) -> Place:
+def place_of_entry(entry: "RepositoryEntry") -> Place:
     """Return where a configured repository is: at its path, or, if its id is given too, wherever that id is.
 
     Raises:
@@ -83,7 +84,7 @@ def place_of_entry(entry: RepositoryEntry) -> Place:
     return Place(str(_find(entry.id).path), entry)
 
 
-def _is_there(entry: RepositoryEntry) -> bool:
+def _is_there(entry: "RepositoryEntry") -> bool:
     try:
         return read_repository_file(open_storage(entry.path)).file.id.hex() == entry.id
     except RepositoryError:
@@ -106,7 +107,13 @@ def _find(beginning: str) -> FoundRepository:
     return found[0]
 
 
-def configured_paths(config: Config | None = None) -> list[Path]:
+def configured_paths(config: "Config | None" = None) -> list[Path]:
     """Return the directories in which the configuration says that repositories are."""
-    entries = (config or read_config()).repositories.values()
+    entries = (config or _configuration()).repositories.values()
     return [Path(entry.path.removeprefix("file://")) for entry in entries if entry.path]
+
+
+def _configuration() -> "Config":
+    from packstore.cli.config import read_config
+
+    return read_config()

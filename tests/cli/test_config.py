@@ -35,7 +35,7 @@ tags = [
 retention = { daily = 0, weekly = 5 }
 snapshot_size = "lots"
 immutable = "yes"
-hooks = { befor = "true" }
+hooks = { first = "true" }
 
 [volumes."web*"]
 source = "-"
@@ -70,7 +70,7 @@ LINES = {
     22: "volumes.root.retention.daily must be a number from 1",
     23: "volumes.root.snapshot_size must be a size",
     24: "volumes.root.immutable must be true or false",
-    25: "volumes.root.hooks.befor is not known; known here: before, after, on_failure",
+    25: "volumes.root.hooks.first is not known; known here: before, after, on_failure",
     27: "volumes.web* cannot be the name of a volume",
     28: "volumes.web*.source must say what to back up",
     31: "volumes.x must be a table",
