@@ -1,5 +1,6 @@
 """The units and the rule in contrib/ do what docs/CONFIGURATION.md says of them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -101,3 +102,47 @@ def test_the_rule_starts_the_backup_of_this_disk_alone(disk: Path, tmp_path: Pat
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "99-packstore.rules:" not in done.stdout, "udev says what it does not understand"
     assert ("SYSTEMD_WANTS=packstore-backup@usb.service" in done.stdout) == starts
+
+
+def settings(key: str) -> list[str]:
+    """The words that the services are given for a key."""
+    lines = (CONTRIB / "systemd/packstore-.service.d/hardening.conf").read_text().splitlines()
+    return [word for line in lines if line.startswith(f"{key}=") for word in line.partition("=")[2].split()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for mounts")
+def test_a_run_within_what_the_services_may_do(tmp_path: Path) -> None:
+    """The first backup by the timer would fail: for want of a privilege, or of a place for the index.
+
+    What the unit asks of systemd is done here by hand: its variables, its capabilities, and a system of which nothing
+    can be written to but the places that it names.
+    """
+    source = tmp_path / "disk.img"
+    source.write_bytes(os.urandom(300_000))
+    source.chmod(0)
+    (tmp_path / "config.toml").write_text(
+        f'[repositories.usb]\npath = "/mnt/backup"\nkey_file = "/etc/packstore/key"\n'
+        f'[volumes.disk]\nsource = "{source}"\n[limits]\nnice = 12\nio_priority = "idle"\n'
+    )
+    assert "-/mnt" in settings("ReadWritePaths")
+    places = [f"/var/cache/{name}" for name in settings("CacheDirectory")]
+    places += [f"/var/lib/{name}" for name in settings("StateDirectory")]
+    capabilities = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in settings("CapabilityBoundingSet"))
+    packstore = f"{sys.executable} -m packstore"
+    start = f"env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 {' '.join(settings('Environment'))}"
+    script = f"""
+        for place in /etc /mnt /var/cache /var/lib; do mount -t tmpfs none $place; done
+        mkdir -p /etc/packstore {" ".join(places)}
+        for place in {" ".join(places)}; do mount -t tmpfs none $place; done
+        mount -o remount,ro /var/cache && mount -o remount,ro /var/lib
+        {start} {packstore} init -r /mnt/backup --key-file /etc/packstore/key --reserve 0 >&2
+        cp {tmp_path}/config.toml /etc/packstore/
+        mount -o remount,ro /etc && mount -o remount,bind,ro /
+        exec {start} setpriv --bounding-set=-all,{capabilities} --inh-caps=-all -- {packstore} run -r usb --json
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", script], cwd=CONTRIB.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = [(step["step"], step["state"]) for step in json.loads(done.stdout)["steps"]]
+    assert steps == [("backup", "done"), ("check", "done"), ("gc", "skipped")]
