@@ -4,7 +4,7 @@ Before: cli.config_table, cli.config_model. After: cli.config.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -61,9 +61,10 @@ def understand(file: Path, document: Mapping[str, Any]) -> tuple[Config, list[Mi
     schedules = top.table("schedules").tables()
     for name, table in top.table("volumes").tables().items():
         volumes[name] = _volume(name, table, common)
-        _require_known(table, "repositories", repositories)
-        _require_known(table, "schedules", schedules)
-        for schedule in _names(table, "schedules"):
+        _require_known(table, "repositories", volumes[name].repositories, repositories)
+        named = _names(table, "schedules")
+        _require_known(table, "schedules", named, schedules)
+        for schedule in named:
             chosen.setdefault(schedule, []).append(name)
     config = Config(
         file,
@@ -80,9 +81,8 @@ def _names(table: Table, key: str) -> tuple[str, ...]:
     return table.texts(key, (), '["usb", "nas"]' if key == "repositories" else '["daily", "weekly"]')
 
 
-def _require_known(table: Table, key: str, known: Mapping[str, object]) -> None:
-    value = table.values.get(key)
-    for name in value if isinstance(value, list) else []:
+def _require_known(table: Table, key: str, names: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in names:
         if name not in known:
             table.fault(key, f"names {name!r}, and there is no [{key}.{name}]; there is {', '.join(known) or 'none'}")
 

@@ -6,6 +6,7 @@ Before: repository.opening, storage.mounts. After: the command line.
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,8 @@ _WITHOUT_FILES: Final = frozenset(
     | {"fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "sysfs", "tracefs"}
 )
 _LEVELS: Final = 2
-_MAX_DIRECTORIES: Final = 10_000
-"""Of one directory: below /var/mail or the like nobody keeps a repository."""
+_MAX_ENTRIES: Final = 10_000
+"""Of one directory: where there are more, as below /var/mail, nobody keeps a repository."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _below(directory: Path, levels: int) -> Iterator[Path]:
         return
     try:
         with os.scandir(directory) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)][:_MAX_DIRECTORIES]
+            names = [entry.name for entry in islice(entries, _MAX_ENTRIES) if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return
     for name in sorted(names):

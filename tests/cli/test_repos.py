@@ -1,14 +1,19 @@
 """`packstore repos` and `--repo-id`: repositories on disks that come, go, take turns and may not be written to."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from packstore.repository.creation import CreateOptions, create_repository
+from packstore.repository.runtime import Runtime
+from packstore.storage.file import FileStorage
 from tests.cli.program import Program
 
 MIB = 1 << 20
@@ -176,6 +181,20 @@ def test_read_only(stored: Program, disk: Callable[..., Path], tmp_path: Path) -
     stored.plain("init", "-r", target, "--no-encryption", "--reserve", "0").expect(0)
     stored.plain("sync", stored.repo, target, "--src-key-file", stored.key).expect(0)
     stored("backup", config, "x").refused(34, "read-only")
+
+
+def test_one_that_has_only_the_id(stored: Program, tmp_path: Path) -> None:
+    """Whoever mounts a repository with our id, which is no secret, would be given our data, not even encrypted."""
+    stored("ls").expect(0)
+    configure(stored, f'[repositories.ours]\npath = "{stored.repo}"\n')
+    repository_id = bytes.fromhex(found_at(stored, stored.repo)["id"])
+    draws = iter([repository_id])
+    runtime = replace(Runtime(), random=lambda length: next(draws, b"") or os.urandom(length))
+    create_repository(FileStorage(tmp_path / "theirs"), CreateOptions(reserve_bytes=0), runtime)
+    configure(stored, f'[repositories.theirs]\npath = "{tmp_path}/theirs"\n')
+    asked = ("--repo-id", repository_id.hex())
+    for key in ((), ("--key-file", stored.key)):
+        stored.plain("backup", stored.key, "x", *asked, *key).refused(25, "claims not to be encrypted")
 
 
 def test_json(stored: Program) -> None:

@@ -107,6 +107,12 @@ def test_nothing_but_mistakes(document: dict[str, Any]) -> None:
     assert all(mistake.path and mistake.what for mistake in mistakes)
 
 
+def test_a_list_of_lists() -> None:
+    """What random values have found once would come back."""
+    _, mistakes = understand(Path("/config.toml"), {"volumes": {"usb": {"source": "/x", "repositories": [[]]}}})
+    assert [mistake.where for mistake in mistakes] == ["volumes.usb.repositories"]
+
+
 def test_a_schedule_is_for_those_that_name_it() -> None:
     """A schedule would be for all volumes, though some have asked for it; or for none, though nobody has."""
     volume = {"source": "/dev/x", "schedules": ["daily"]}
