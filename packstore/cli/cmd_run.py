@@ -36,7 +36,7 @@ def command(settings: Settings, volumes: tuple[str, ...], now: bool, dry_run: bo
 
     First backups, then, in repositories where one was due: prune by the retention of these volumes, a check of the
     configured percentage, and gc if it frees enough. What goes wrong in one step does not keep the others from being
-    done; the exit code is then 71, and the summary says what it was. Volumes, repositories, limits and hooks stand in
+    done; the exit code is then 90, and the summary says what it was. Volumes, repositories, limits and hooks stand in
     the configuration file: docs/CONFIGURATION.md.
 
     \b

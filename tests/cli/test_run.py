@@ -93,7 +93,7 @@ def test_one_that_fails_does_not_stop_the_others(repo: Program, device: Path) ->
         + f'[repositories.away]\npath = "{repo.home}/away"\noptional = true\n',
         repository="check_percent = 100",
     )
-    done = repo.plain("run", "--json").expect(71)
+    done = repo.plain("run", "--json").expect(90)
     assert steps(done) == [
         ("backup", "bad", "failed"),
         ("backup", "good", "done"),
@@ -120,7 +120,7 @@ def test_damage_is_a_failure(stored: Program, device: Path) -> None:
     data = bytearray(pack.read_bytes())
     data[len(data) // 2] ^= 1
     pack.write_bytes(data)
-    done = stored.plain("run", "--json").expect(71)
+    done = stored.plain("run", "--json").expect(90)
     assert ("check", None, "failed") in steps(done)
     (check,) = [step for step in done.json["steps"] if step["step"] == "check"]
     assert check["error"]["exit_code"] == 40
@@ -205,7 +205,7 @@ def test_hooks_of_a_backup_that_succeeds(repo: Program, device: Path) -> None:
 def test_hooks_of_a_backup_that_fails(repo: Program) -> None:
     """A database would stay frozen because its disk could not be read."""
     configure(repo, volume("disk", repo.home / "gone") + hooks(repo))
-    repo.plain("run").expect(71)
+    repo.plain("run").expect(90)
     for hook in ("after", "on_failure"):
         found = told(repo, hook)
         assert (found["PACKSTORE_RESULT"], found["PACKSTORE_EXIT_CODE"]) == ("failed", "51")
@@ -216,17 +216,17 @@ def test_hooks_of_a_backup_that_fails(repo: Program) -> None:
 def test_a_hook_that_fails(repo: Program, device: Path) -> None:
     """A database that could not be frozen would be backed up while it writes; a failing hook would go unnoticed."""
     configure(repo, volume("disk", device) + hooks(repo, before="; exit 3"))
-    done = repo.plain("run", "--json").expect(71)
+    done = repo.plain("run", "--json").expect(90)
     assert done.json["steps"][0]["error"] == {
         "name": "HookFailed",
-        "exit_code": 72,
+        "exit_code": 91,
         "message": "the hook 'before' ended with code 3",
         "advice": "what it printed stands above",
     }
     assert told(repo, "after")["PACKSTORE_RESULT"] == "failed"
     assert tags(repo) == {}
     configure(repo, volume("disk", device) + '[volumes.disk.hooks]\nafter = "kill -9 $$"\n')
-    done = repo.plain("run", "--json").expect(71)
+    done = repo.plain("run", "--json").expect(90)
     assert done.json["steps"][0]["error"]["message"] == "the hook 'after' was killed by signal 9"
     assert done.json["steps"][0]["result"]["version"]
     assert set(tags(repo)) == {"disk"}
@@ -306,7 +306,7 @@ def test_min_free(program: Program, mounted: Any, tmp_path: Path) -> None:
     assert done.json["error"]["name"] == "FreeSpaceFloor"
     assert 30 * MIB <= free() < 36 * MIB
     configure(program, volume("big", source), repository='min_free = "20MiB"\ncheck_percent = 0')
-    assert program.plain("run", "--json").expect(71).json["steps"][0]["error"]["exit_code"] == 36
+    assert program.plain("run", "--json").expect(90).json["steps"][0]["error"]["exit_code"] == 36
     assert 20 * MIB <= free() < 26 * MIB
     program("ls").expect(0)
     ended = program.plain("backup", source, "-r", "usb", "--min-free", "0", "--json").expect(0).json
