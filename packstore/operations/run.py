@@ -163,6 +163,9 @@ class _Run:
             raise
         except PackstoreError as error:
             step.error = error
+        except BaseException as error:
+            step.error = _unforeseen(error)
+            raise
         finally:
             self._progress.finish()
             self._report(step)
@@ -184,7 +187,7 @@ class _Run:
         except PackstoreError as error:
             step.error = error
         except BaseException as error:
-            step.error = PackstoreError(f"{type(error).__name__}: {error}")
+            step.error = _unforeseen(error)
             _put_in_order(step, task.hooks, about)
             raise
         _put_in_order(step, task.hooks, about)
@@ -242,6 +245,10 @@ class _Run:
             return
         step.reason = estimate.reason
         step.result = collect(self._repository, options, self._stop, self._progress)
+
+
+def _unforeseen(error: BaseException) -> PackstoreError:
+    return PackstoreError(f"internal error: {type(error).__name__}: {error}")
 
 
 def _put_in_order(step: Step, hooks: Hooks, about: Mapping[str, str]) -> None:
