@@ -11,8 +11,8 @@ SCALE_DIR ?= /dev/shm/packstore-scale
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.packstore-setup
 FAST_TESTS := $(wildcard tests/unit tests/contract tests/vectors tests/docs tests/cli)
-TEXTS := $(wildcard *.md Makefile pyproject.toml .ci docs spec packstore tools tests)
-PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux zbarimg=zbar-tools
+TEXTS := $(wildcard *.md Makefile pyproject.toml .ci contrib docs spec packstore tools tests)
+PROGRAMS := mkfs.ext4=e2fsprogs debugfs=e2fsprogs losetup=mount blockdev=util-linux sfdisk=fdisk rsync=rsync fallocate=util-linux zbarimg=zbar-tools systemd-analyze=systemd udevadm=udev ionice=util-linux
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast soak lint fmt types arch vectors check bench bench-quick bench-scale cover dist clean

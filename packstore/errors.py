@@ -1,7 +1,7 @@
 """The exceptions of packstore, and the exit code of each.
 
 Subclasses refine their parents, in meaning and in number: 10 repository, 20 keys, 30 storage, 40 damage, 50 source,
-55 target, 60 guards, 65 monitoring, 70 configuration, 80 collection. docs/EXIT_CODES.md is the list.
+55 target, 60 guards, 65 monitoring, 70 configuration, 80 collection, 90 `run`. docs/EXIT_CODES.md is the list.
 
 Adapters translate at their seam: no OSError, lmdb.Error or nacl exception leaves its module. Messages
 carry no trailing period; `advice`, where there is one, says what to do next. The first line of each
@@ -180,6 +180,12 @@ class StorageGone(StorageError):
     exit_code = 35
 
 
+class FreeSpaceFloor(StorageError):
+    """Storing more would leave less free space than min-free asks for; what was stored is found again."""
+
+    exit_code = 36
+
+
 class DamageError(PackstoreError):
     """Damage was found: by a check, or by a restore that went on around it."""
 
@@ -355,6 +361,18 @@ class CollectorBusy(CollectionError):
     """Another process is collecting garbage in this repository."""
 
     exit_code = 82
+
+
+class RunFailed(PackstoreError):
+    """`run`: at least one step failed; the summary says which, and the others were done."""
+
+    exit_code = 90
+
+
+class HookFailed(RunFailed):
+    """A hook of the configuration cannot be run, or ended with another code than 0."""
+
+    exit_code = 91
 
 
 class Interrupted(PackstoreError):

@@ -20,8 +20,8 @@ _HEAD: Final = """\
 
 Every command ends with one of these. They are stable: a code keeps its meaning, new ones may be added within the
 ranges 10 to 19 repository, 20 to 29 keys, 30 to 39 storage, 40 to 49 damage found, 50 to 59 source or target, 60 to 64
-guards, 65 to 69 monitoring, 70 to 79 configuration, 80 to 89 gc. With `--json` the document has the same under
-`error`: `name`, `exit_code`, `message` and `advice`.
+guards, 65 to 69 monitoring, 70 to 79 configuration, 80 to 89 gc, 90 to 99 `run`. With `--json` the document has
+the same under `error`: `name`, `exit_code`, `message` and `advice`.
 
 This page is made by `python -m tools.gen_exit_codes` from `packstore/errors.py`.
 

@@ -53,15 +53,21 @@ def report_check(output: Output, report: CheckReport, amount: Amount, *, keyless
         "not_recorded": report.unrecorded or None,
         **spent_document(report.stages),
     }
-    output.result(
-        document, _text(report, keyless=keyless) + (spent_lines(report.stages) if output.verbosity > 0 else [])
-    )
+    spent = spent_lines(report.stages) if output.verbosity > 0 else []
+    output.result(document, _text(report, keyless=keyless) + spent)
+    if fault := check_fault(report, keyless=keyless):
+        raise fault
+
+
+def check_fault(report: CheckReport, *, keyless: bool = False) -> DamageError | None:
+    """Return the error that a check ends with, None if all is well."""
     if report.damaged:
-        raise DamageError(_verdict(report, keyless=keyless), advice=_MENDING + ("" if keyless else _REPAIRING))
+        return DamageError(_verdict(report, keyless=keyless), advice=_MENDING + ("" if keyless else _REPAIRING))
     if not report.clean:
         count = counted(len(report.versions), "version")
         message = f"{count} cannot be restored in full for want of {counted(len(report.missing), 'pack')} not here"
-        raise IncompleteHere(f"{message}; nothing is damaged", advice=ARRIVING)
+        return IncompleteHere(f"{message}; nothing is damaged", advice=ARRIVING)
+    return None
 
 
 def _hit(hit: DamagedVersion) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`packstore backup`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import click
 from packstore.cli.live import LiveProgress
 from packstore.cli.opening import open_repository
 from packstore.cli.options import Settings, common_options, parse_size, pass_settings
-from packstore.cli.output import counted, rate, size
+from packstore.cli.output import rate, size
+from packstore.cli.places import find_place
 from packstore.cli.spent import spent_document, spent_lines
 from packstore.cli.times import parse_expiry
 from packstore.cli.tuning import compression_option, threads_option
 from packstore.cli.versions import iso_date
-from packstore.errors import SourceReadFailed, UsageError
-from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options
+from packstore.errors import UsageError
+from packstore.operations.backup import BackupOptions, BackupResult, backup, check_options, unreadable_fault
 from packstore.operations.checkpoints import CheckpointPolicy
 from packstore.operations.hints import MAX_HINTS_BYTES, Change, Hints, parse_hints
 from packstore.operations.pipeline import default_threads
@@ -43,6 +45,12 @@ _STOPPED = "run it again: what is stored is not stored again"
 )
 @click.option("--hints-from", metavar="VERSION", help="The version since which they changed, if not the latest.")
 @click.option("--immutable", is_flag=True, help="You know that SOURCE does not change any more: it is a snapshot.")
+@click.option(
+    "--min-free",
+    callback=parse_size,
+    metavar="N",
+    help="Stop before the repository's file system has less than N free; the configuration may say so too.",
+)
 @click.option("--checkpoint-every", callback=parse_size, hidden=True, help="Bytes newly stored between checkpoints.")
 @click.option(
     "--tag",
@@ -64,6 +72,7 @@ def command(
     volume: str | None,
     compression: str,
     immutable: bool,
+    min_free: int | None,
     **chosen: Any,  # noqa: ANN401  the options of `_options`, each of its own type
 ) -> None:
     """Store SOURCE, a file, a block device or - for standard input, as a new version of VOLUME.
@@ -95,6 +104,7 @@ def command(
         output.warn(f"nothing tells {source} from another device: if the backup is interrupted, it is read again")
     try:
         check_options(opened, options)
+        options = replace(options, min_free=find_place(settings).min_free if min_free is None else min_free)
         with (
             open_repository(settings, output, compression=compression) as repository,
             settings.stoppable(_STOPPED) as stop,
@@ -110,11 +120,8 @@ def command(
         opened.close()
     document = {**_document(result), **spent_document(repository.stages)}
     output.result(document, _text(result) + (spent_lines(repository.stages) if settings.verbose else []))
-    if result.version.unreadable:
-        count = len(result.version.unreadable)
-        made = f"version {result.version.uid.hex()[:8]}"
-        message = f"{counted(count, 'range')} of {source} could not be read; {made} has zeros there"
-        raise SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
+    if fault := unreadable_fault(result.version, source):
+        raise fault
 
 
 def _options(

@@ -11,6 +11,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_credentials, find_storage, index_root, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted
+from packstore.cli.places import named_place
 from packstore.cli.tuning import threads_option
 from packstore.cli.versions import local_date
 from packstore.errors import DamageError, IncompleteHere, UsageError
@@ -19,7 +20,6 @@ from packstore.operations.repair import Repair, RepairPlan, RepairResult
 from packstore.repository.opening import read_repository_file
 from packstore.repository.repository import OpenOptions, Repository
 from packstore.repository.runtime import Runtime
-from packstore.storage.open import open_storage
 
 _SHOWN = 50
 _STOPPED = "nothing is lost; run it again"
@@ -70,7 +70,7 @@ def _open_other(settings: Settings, location: str | None) -> Iterator[Repository
     if location is None:
         yield None
         return
-    storage, here = open_storage(location), find_storage(settings)
+    storage, here = named_place(location).open(), find_storage(settings)
     if storage.identity == here.identity:
         raise UsageError("--from needs another copy, and names this one")
     if read_repository_file(storage).file.id != read_repository_file(here).file.id:

@@ -13,6 +13,7 @@ from packstore.cli.live import LiveProgress
 from packstore.cli.opening import find_storage, make_credentials, open_repository
 from packstore.cli.options import Settings, common_options, pass_settings
 from packstore.cli.output import Output, counted, rate, size
+from packstore.cli.places import KEY_FILE, named_place
 from packstore.cli.tuning import compression_option, threads_option
 from packstore.cli.versions import iso_date, local_date
 from packstore.errors import DamageError, UsageError
@@ -22,7 +23,6 @@ from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
 
 _STOPPED = "run it again: versions that are copied are passed over, and what is stored is not stored again"
-_KEY_FILE = "PACKSTORE_KEY_FILE"
 
 
 @click.command()
@@ -74,8 +74,8 @@ def command(
       packstore sync --dry-run /mnt/usb/backup /mnt/nas/backup
     """  # noqa: D301
     output = settings.output()
-    if settings.repo is not None:
-        raise UsageError("sync is given its two repositories as arguments", advice="leave out -r")
+    if settings.repo is not None or settings.repo_id is not None:
+        raise UsageError("sync is given its two repositories as arguments", advice="leave out -r and --repo-id")
     with (
         _opened(settings, output, "SRC", source, src_key_file, compression) as first,
         _require_another(first, settings, destination),
@@ -98,8 +98,8 @@ def _opened(
     settings: Settings, output: Output, side: str, location: str, key_file: Path | None, compression: str
 ) -> Iterator[Repository]:
     """Open one of the two repositories, with what is said of its credentials, else with what is said of both."""
-    environment = side_environment(settings.environment, side)
-    named = key_file or settings.key_file or environment.get(_KEY_FILE)
+    environment = side_environment(named_place(location).environment(settings.environment), side)
+    named = key_file or settings.key_file or environment.get(KEY_FILE)
     credentials = make_credentials(settings, environment, Path(named) if named else None, location)
     own = replace(settings, repo=location)
     with open_repository(own, output, compression=compression, credentials=credentials) as repository:
@@ -126,8 +126,8 @@ def side_environment(environment: Mapping[str, str], side: str) -> dict[str, str
     common = {
         name: value for name, value in environment.items() if not name.startswith(("PACKSTORE_SRC_", "PACKSTORE_DST_"))
     }
-    if any(name in own for name in (*PASSPHRASE_SOURCES, _KEY_FILE)):
-        common = {name: value for name, value in common.items() if name not in (*PASSPHRASE_SOURCES, _KEY_FILE)}
+    if any(name in own for name in (*PASSPHRASE_SOURCES, KEY_FILE)):
+        common = {name: value for name, value in common.items() if name not in (*PASSPHRASE_SOURCES, KEY_FILE)}
     return common | own
 
 

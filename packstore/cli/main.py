@@ -20,6 +20,7 @@ from packstore.errors import Interrupted, PackstoreError, RolledBack, UsageError
 COMMANDS: Final = {
     "backup": "Store a file, a device or standard input as a new version of a volume.",
     "check": "Verify what is stored, and say what damage means for each version.",
+    "config": "Look at the configuration file: repositories, volumes, schedules.",
     "diff": "Show which byte ranges differ between two versions.",
     "du": "Show how much space versions take in the repository.",
     "due": "Say for which volumes a backup is due.",
@@ -35,8 +36,10 @@ COMMANDS: Final = {
     "protect": "Protect a version from being removed.",
     "prune": "Remove the versions that no rule keeps.",
     "repair": "Save what can be saved of a damaged repository; shows its plan first.",
+    "repos": "List the repositories that are mounted, and those of the configuration.",
     "restore": "Write a version to a file, a device or standard output.",
     "rm": "Remove versions.",
+    "run": "Do what the configuration says is due: backup, prune, check, gc.",
     "show": "Show all there is to know about a version.",
     "sla": "Say where backups are not as promised.",
     "stats": "Show what each backup took.",
@@ -75,7 +78,8 @@ def group() -> None:
     packstore -r /mnt/usb/backup backup /dev/vg/root root
     packstore -r /mnt/usb/backup restore root root.img
 
-    What opens the repository is looked for in this order: --key-file or PACKSTORE_KEY_FILE; PACKSTORE_PASSPHRASE,
+    What opens the repository is looked for in this order: --key-file; what the configuration says of a repository that
+    -r calls by its name; PACKSTORE_KEY_FILE; PACKSTORE_PASSPHRASE,
     PACKSTORE_PASSPHRASE_FILE, PACKSTORE_PASSPHRASE_COMMAND, PACKSTORE_PASSPHRASE_KEYRING (a key of the kernel); the
     credentials packstore.key and packstore.passphrase of systemd; a prompt. A recovery key is taken wherever a
     passphrase is. The repository also comes from PACKSTORE_REPO.

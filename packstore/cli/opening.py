@@ -1,7 +1,7 @@
 """From options and environment to a storage, its keys, an open repository."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from packstore.cli.credentials import Credentials
 from packstore.cli.live import LiveProgress
 from packstore.cli.options import Settings
 from packstore.cli.output import Output
+from packstore.cli.places import KEY_FILE, find_place
 from packstore.codec.compression import DEFAULT_COMPRESSION, CompressionSpec
 from packstore.codec.keyring import Keyring
-from packstore.errors import IndexUnusable, UsageError
+from packstore.errors import IndexUnusable
 from packstore.index.environment import IndexBroken
 from packstore.repository.opening import read_repository_file, unlock
 from packstore.repository.repository import OpenOptions, Repository
@@ -19,29 +20,24 @@ from packstore.repository.rollback import look_at_keys, note_keys
 from packstore.repository.runtime import Runtime
 from packstore.repository.sightings import Sightings, refuse_downgrade
 from packstore.storage.base import Storage
-from packstore.storage.open import open_storage
 
 
 def find_storage(settings: Settings) -> Storage:
-    """Return the storage named by -r or PACKSTORE_REPO.
+    """Return the storage named by -r, --repo-id or PACKSTORE_REPO.
 
     Raises:
-        UsageError: neither is given.
+        UsageError: none is given.
+        RepositoryNotFound: it is named by its id, and is not mounted.
     """
-    location = _location(settings)
-    if not location:
-        raise UsageError("which repository?", advice="name it with -r, or in PACKSTORE_REPO")
-    return open_storage(location)
-
-
-def _location(settings: Settings) -> str:
-    return settings.repo or os.environ.get("PACKSTORE_REPO", "")
+    return find_place(settings).open()
 
 
 def find_credentials(settings: Settings) -> Credentials:
     """Return where secrets come from."""
-    key_file = settings.key_file or os.environ.get("PACKSTORE_KEY_FILE")
-    return make_credentials(settings, settings.environment, Path(key_file) if key_file else None, _location(settings))
+    place = find_place(settings)
+    environment = place.environment(settings.environment)
+    key_file = settings.key_file or environment.get(KEY_FILE)
+    return make_credentials(settings, environment, Path(key_file) if key_file else None, place.location)
 
 
 def make_credentials(
@@ -106,8 +102,12 @@ def open_repository(
     *,
     compression: str = DEFAULT_COMPRESSION,
     credentials: Credentials | None = None,
+    wrap: Callable[[Storage], Storage] = lambda storage: storage,
 ) -> Iterator[Repository]:
-    """Open the repository for the length of a command; its warnings are printed."""
+    """Open the repository for the length of a command; its warnings are printed.
+
+    `wrap`: what its storage is put into, to limit what goes through it.
+    """
     secrets = credentials or find_credentials(settings)
     options = OpenOptions(
         index_root(settings),
@@ -118,7 +118,7 @@ def open_repository(
     )
     progress = LiveProgress(output)
     try:
-        repository = Repository.open(find_storage(settings), options, Runtime(), progress)
+        repository = Repository.open(wrap(find_storage(settings)), options, Runtime(), progress)
     finally:
         progress.finish()
     try:

@@ -34,6 +34,7 @@ class Settings:
     """What the common options say, wherever they stood."""
 
     repo: str | None = None
+    repo_id: str | None = None
     json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -96,7 +97,15 @@ def _common(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # 
 
 
 _COMMON: Final = {
-    "-r": _common("-r", "repo", metavar="REPO", help="The repository: a directory (also PACKSTORE_REPO)."),
+    "-r": _common(
+        "-r",
+        "repo",
+        metavar="REPO",
+        help="The repository: a directory, or a name of the configuration (also PACKSTORE_REPO).",
+    ),
+    "--repo-id": _common(
+        "--repo-id", metavar="ID", help="The mounted repository with this id, or the beginning of one, wherever it is."
+    ),
     "--json": _common("--json", is_flag=True, help="Print one JSON document."),
     "-q": _common("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
     "-v": _common("-v", "--verbose", is_flag=True, help="Print more."),
@@ -143,9 +152,17 @@ def parse_size(_context: click.Context, _parameter: click.Parameter, value: str 
     """
     if value is None:
         return None
-    match = _SIZE.fullmatch(value.strip())
-    if not match or len(match[1]) > _MAX_DIGITS:
+    size = size_of(value)
+    if size is None:
         raise click.BadParameter(f"{value!r} is not a size; write 1MiB, 64KiB or a number of bytes")
+    return size
+
+
+def size_of(text: str) -> int | None:
+    """Return the number of bytes that 1048576, 1MiB or 64K stands for; None: it is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match or len(match[1]) > _MAX_DIGITS:
+        return None
     return int(match[1]) * _FACTORS.get((match[2] or "").lower(), 1)
 
 

@@ -9,19 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
-from packstore.blocks import Extent, Geometry, is_zero
-from packstore.codec.objectcodec import EncodedObject
-from packstore.codec.stages import READ, STORE
-from packstore.errors import DeclaredDead, Interrupted, UsageError
-from packstore.format.page import NO_FINGERPRINT
+from packstore.blocks import Extent, Geometry
+from packstore.codec.stages import STORE
+from packstore.errors import DeclaredDead, FreeSpaceFloor, Interrupted, SourceReadFailed, UsageError
 from packstore.format.record import Kind
 from packstore.format.version import EventType, Version, encode_event, volume_name_fault
 from packstore.ids import HOLE, ObjectId
 from packstore.limits import MAX_DEVICE_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_UNREADABLE_RANGES
 from packstore.operations.base import choose_base
 from packstore.operations.checkpoints import CheckpointPolicy, CheckpointWriter
+from packstore.operations.deciding import Decider, Fate, Outcome, Work
+from packstore.operations.floor import Floor
 from packstore.operations.hints import Hints
 from packstore.operations.incremental import Incremental, incremental
 from packstore.operations.marks import tag_fault
@@ -30,15 +29,12 @@ from packstore.operations.reading import (
     RUN_BYTES,
     DataRun,
     HoleRun,
-    ReadBlock,
-    RunReader,
     read_stream,
     runs_of,
     unreadable_ranges,
 )
 from packstore.operations.resume import (
     CheckpointEntries,
-    Known,
     KnownEntries,
     StartingPoint,
     TakenRun,
@@ -73,6 +69,8 @@ class BackupOptions:
     """What has changed since the base, if somebody knows."""
     expires: str | None = None
     """RFC 3339 date and time after which the version may be removed."""
+    min_free: int = 0
+    """Bytes of the repository's file system that are to stay free."""
 
 
 @dataclass
@@ -104,37 +102,7 @@ class BackupResult:
     """Why hints were not followed; empty if they were, None if there were none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Blocks to be decided on in one go, each with what is known of it; those of a stream have been read already."""
-
-    known: list[Known | None]
-    run: range = range(0)
-    read: list[ReadBlock] = field(default_factory=list)
-
-
 Item = Work | HoleRun | TakenRun | Kept
-
-
-class Fate(Enum):
-    """What became of a block."""
-
-    HOLE = auto()
-    UNCHANGED = auto()
-    KNOWN = auto()
-    NEW = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A block after the workers are done with it; `encoded` only if it is new."""
-
-    length: int
-    unreadable: list[Extent]
-    fate: Fate
-    object_id: ObjectId = HOLE
-    fingerprint: bytes = NO_FINGERPRINT
-    encoded: EncodedObject | None = None
 
 
 def backup(
@@ -145,7 +113,7 @@ def backup(
     Raises:
         SourceError: the source is gone or changed its size; nothing was committed.
         StorageError: the storage failed; nothing was committed.
-        Interrupted: nothing was committed; what was stored is found again.
+        FreeSpaceFloor, Interrupted: nothing was committed; what was stored is found again.
     """
     check_options(source, options)
     for attempt in range(_ATTEMPTS):
@@ -172,6 +140,16 @@ def check_options(source: Source, options: BackupOptions) -> None:
         raise UsageError("of a stream nothing can be skipped: it is read whole, with hints or without")
     if source.size is not None and source.size > MAX_DEVICE_BYTES:
         raise UsageError(f"a device of {source.size} bytes is beyond what a version can hold")
+
+
+def unreadable_fault(version: Version, source: str) -> SourceReadFailed | None:
+    """Return what to say of a version if parts of its source could not be read."""
+    count = len(version.unreadable)
+    if not count:
+        return None
+    ranges = "1 range" if count == 1 else f"{count} ranges"
+    message = f"{ranges} of {source} could not be read; version {version.uid.hex()[:8]} has zeros there"
+    return SourceReadFailed(message, advice="`packstore show` lists them; the next backup tries them again")
 
 
 class _Backup:
@@ -208,7 +186,7 @@ class _Backup:
                 self._store_all(session, tree, start, checkpoints)
                 warnings = self._source.finish() + start.doubts(self._source)
                 self._stop.check()
-            except Interrupted:
+            except (Interrupted, FreeSpaceFloor):
                 checkpoints.publish()
                 session.keep()
                 raise
@@ -263,12 +241,14 @@ class _Backup:
     def _store_all(
         self, session: Session, tree: TreeWriter, start: StartingPoint, checkpoints: CheckpointWriter
     ) -> None:
+        floor = Floor(self._repository, session, self._options.min_free)
+        floor.check()
         self._progress.start(f"backing up {self._options.volume}", self._source.size)
 
-        reader = RunReader(self._source, self._geometry)
+        decider = Decider(self._repository, session, self._source, self._geometry)
 
         def work(item: Item) -> list[Outcome] | HoleRun | TakenRun | Kept:
-            return self._decide_all(session, reader, item) if isinstance(item, Work) else item
+            return decider.decide(item) if isinstance(item, Work) else item
 
         threads = self._options.threads
         window = window_items(threads, max(self._block_size, self._options.run_bytes))
@@ -286,6 +266,7 @@ class _Backup:
                         for outcome in result:
                             self._take_block(session, tree, outcome)
                 checkpoints.consider(after_holes=isinstance(result, HoleRun))
+                floor.check()
 
     def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
         entries = start.entries(self._source, self._progress)
@@ -308,31 +289,6 @@ class _Backup:
 
     def _to_read(self, blocks: range, entries: KnownEntries) -> Work:
         return Work([entries.entry(index, self._geometry.length(index)) for index in blocks], blocks)
-
-    def _decide_all(self, session: Session, reader: RunReader, work: Work) -> list[Outcome]:
-        """Read blocks and find out what they are; runs in the workers."""
-        blocks = work.read
-        if not blocks:
-            with self._repository.stages.time(READ):
-                blocks = reader.read(work.run)
-        return [self._decide(session, block, known) for block, known in zip(blocks, work.known, strict=True)]
-
-    def _decide(self, session: Session, block: ReadBlock, known: Known | None) -> Outcome:
-        """Find out what a block is. Its data is gone with the thread's next run: nothing here may keep it."""
-        stages, keyring = self._repository.stages, self._repository.keyring
-        length, unreadable = len(block.data), block.unreadable
-        if is_zero(block.data):
-            return Outcome(length, unreadable, Fate.HOLE)
-        with stages.time("fingerprint"):
-            fingerprint = keyring.fingerprint(block.data)
-        if known is not None and known.fingerprint == fingerprint and _is_there(session, known):
-            return Outcome(length, unreadable, Fate.UNCHANGED, known.object_id, fingerprint)
-        with stages.time("hash"):
-            object_id = keyring.object_id(block.data)
-        if session.is_known(Kind.BLOCK, object_id):
-            return Outcome(length, unreadable, Fate.KNOWN, object_id, fingerprint)
-        encoded = self._repository.codec.encode(Kind.BLOCK, object_id, block.data)
-        return Outcome(length, unreadable, Fate.NEW, object_id, fingerprint, encoded)
 
     def _take_holes(self, tree: TreeWriter, holes: HoleRun) -> None:
         span = self._geometry.span(holes.blocks)
@@ -418,8 +374,3 @@ class _Backup:
             made = moment_of(self._date_ms).astimezone()
             tags.update(automatic_tags(self._options.volume, self._repository.states(), made))
         return sorted(tags)
-
-
-def _is_there(session: Session, known: Known) -> bool:
-    """Say whether a block can be relied on: what was never committed was never proven."""
-    return (session.is_present if known.committed else session.is_known)(Kind.BLOCK, known.object_id)

@@ -4,7 +4,7 @@ Before: operations.schedules. After: the command line.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from packstore.errors import UsageError
@@ -41,6 +41,21 @@ def look_for_breaches(repository: Repository, schedules: Sequence[Schedule], vol
     return [
         breach for name in volumes for breach in find_breaches(name, schedules, versions[name], first.get(name), now)
     ]
+
+
+def tags_due(repository: Repository, schedules: Sequence[Schedule], volumes: Iterable[str]) -> dict[str, list[str]]:
+    """Return those of `volumes` that are due, each with the tags of the schedules that wait for it.
+
+    A volume that no schedule is for is always due: whoever starts the backups has decided.
+    """
+    now = moment_of(repository.runtime.now_ms())
+    versions = _valid_versions(repository)
+    found: dict[str, list[str]] = {}
+    for name in volumes:
+        due = find_due(name, schedules, versions[name], now)
+        if due or not any(schedule.applies_to(name) for schedule in schedules):
+            found[name] = [one.schedule.tag for one in due]
+    return found
 
 
 def _volumes(schedules: Sequence[Schedule], volume: str | None, known: dict[str, list[Dated]]) -> list[str]:

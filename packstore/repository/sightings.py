@@ -91,12 +91,14 @@ class Sightings:
 def refuse_downgrade(directory: Path | None, file: RepositoryFile, storage: Storage) -> None:
     """Refuse a repository that claims not to be encrypted where this host has seen an encrypted one.
 
+    Also wherever else the same repository was seen: it may have been looked for by its id, which everybody can read.
+
     Raises:
         TamperedRepository: it has.
     """
     if file.root is None or directory is None:
         return
-    for path in _notes(directory, storage):
+    for path in [*_notes(directory, f"*-{place_of(storage)}"), *_notes(directory, f"{file.id.hex()}-*")]:
         try:
             data = Memo(path).read()
             encrypted = data is not None and _decode(data).encrypted
@@ -111,16 +113,16 @@ def refuse_downgrade(directory: Path | None, file: RepositoryFile, storage: Stor
 
 def forget_place(directory: Path | None, storage: Storage) -> None:
     """Forget what was seen at a place: a new repository is made there."""
-    for path in _notes(directory, storage) if directory else []:
+    for path in _notes(directory, f"*-{place_of(storage)}") if directory else []:
         try:
             Memo(path).remove()
         except TargetError:
             continue  # it speaks about another repository id, and stands in the way of an unencrypted one only
 
 
-def _notes(directory: Path, storage: Storage) -> list[Path]:
+def _notes(directory: Path, pattern: str) -> list[Path]:
     try:
-        return sorted((directory / "seen").glob(f"*-{place_of(storage)}"))
+        return sorted((directory / "seen").glob(pattern))
     except OSError:
         return []
 

@@ -9,18 +9,24 @@ from pathlib import Path
 import pytest
 
 from packstore.errors import NameExists, NameNotFound, StorageDenied, StorageError, StorageFull, StorageGone
+from packstore.limits import MIB
+from packstore.progress import StopRequest
 from packstore.storage.base import Listed, Storage
 from packstore.storage.file import FileStorage
+from packstore.storage.limited import limited_storage
 from packstore.storage.memory import MemoryStorage
+from packstore.throttle import TokenBucket
 from tests.support.faults import FaultyFileOps
 
 BAD_NAMES = ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "UPPER", "sp ace", "ä", "a\n", ".", "a/.", "nul\0"]
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "limited"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """Each kind of storage, prepared."""
     found: Storage = MemoryStorage() if request.param == "memory" else FileStorage(tmp_path / "storage")
+    if request.param == "limited":
+        found = limited_storage(found, TokenBucket(MIB, StopRequest()), TokenBucket(MIB, StopRequest()))
     found.prepare(["a", "a/b", "gc"])
     return found
 

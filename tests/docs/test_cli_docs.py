@@ -23,6 +23,7 @@ CONTRACT = {
         "--no-auto-tags",
         "--expire",
         "--immutable",
+        "--min-free",
     },
     "restore": {"--force", "--no-sparse", "--resume"},
     "ls": {"--tag", "--snapshot-name", "--since", "--expired", "--invalid", "--removed", "--fields"},
@@ -60,6 +61,10 @@ CONTRACT = {
     "sync": {"--src-key-file", "--dst-key-file", "--dry-run"},
     "check": {"--percent", "--bytes", "--max-duration", "--status", "--source", "--keyless", "--no-record"},
     "repair": {"--apply", "--from"},
+    "config": set(),
+    "config check": set(),
+    "repos": set(),
+    "run": {"--now", "--dry-run"},
     "key": set(),
     "key ls": set(),
     "key add": {"--passphrase", "--key-file", "--recovery", "--label", "--kdf"},
@@ -75,7 +80,7 @@ CONTRACT = {
     "index rebuild": set(),
     "index status": set(),
 }
-GLOBAL = {"-r", "--json", "-q", "-v"}
+GLOBAL = {"-r", "--repo-id", "--json", "-q", "-v"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

@@ -21,6 +21,7 @@ RANGES = {
     "ConfigError": range(70, 80),
     "UsageError": range(2, 3),
     "CollectionError": range(80, 90),
+    "RunFailed": range(90, 100),
     "Interrupted": range(130, 131),
 }
 

@@ -14,6 +14,7 @@ PAGES = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/decisions/README.md",
+    "docs/CONFIGURATION.md",
     "docs/RETENTION.md",
     "docs/SECURITY.md",
 ]
@@ -25,7 +26,7 @@ def test_links_and_paths_exist(page: str) -> None:
     text = (ROOT / page).read_text()
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     missing = [link for link in links if not ((ROOT / page).parent / link).exists()]
-    named = re.findall(r"`((?:packstore|tests|tools|spec|docs)/[a-z_/]+\.?[a-zA-Z]*)`", text)
+    named = re.findall(r"`((?:packstore|tests|tools|spec|docs|contrib)/[a-z_/]+\.?[a-zA-Z]*)`", text)
     missing += [path for path in named if not (ROOT / path.rstrip("/")).exists()]
     assert not missing
 
