@@ -71,12 +71,10 @@ vectors: $(STAMP)  ## Make spec/vectors/ anew; the result must not differ from w
 check: lint types arch test  ## All that must pass before a merge
 
 bench: $(STAMP)  ## Measure packstore next to its peers (needs root; BENCH_DIR=bench-out BENCH_ROUNDS=3)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds $(BENCH_ROUNDS) --docs docs
 	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds $(BENCH_ROUNDS) --docs docs --disk "borg fixed" restic
 
 bench-quick: $(STAMP)  ## The same with small images, for anybody; the report goes to BENCH_DIR/quick
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tools.bench --dir $(BENCH_DIR) --rounds 1 --quick
 
 bench-scale: $(STAMP)  ## Measure 200 TiB and 50 million objects (SCALE_DIR=/dev/shm/packstore-scale), write docs/SCALE.md

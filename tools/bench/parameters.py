@@ -36,7 +36,7 @@ class Parameters:
 
 _DEFAULT = Parameters()
 _COMPARED = (
-    *(replace(_DEFAULT, block_size=size) for size in ("64KiB", "256KiB", "1MiB", "4MiB")),
+    *(replace(_DEFAULT, block_size=size) for size in ("64KiB", "256KiB", "512KiB", "1MiB", "4MiB")),
     *(replace(_DEFAULT, level=level) for level in (1, 6, 9)),
     *(replace(_DEFAULT, pack_size=size) for size in ("16MiB", "64MiB", "256MiB", "1GiB")),
 )

@@ -101,7 +101,10 @@ Written by `make bench`. {results.date}, {results.machine}; packstore {results.p
 
     def _targets(self) -> str:
         header = ("target", "limit", "measured", "compared with", "met")
-        how = "x: packstore's median through that of the best peer (or of `dd bs=4M`) in the same run, in memory."
+        how = (
+            "≥ N x: packstore has to be N times as fast as the fastest peer (or as `dd bs=4M`), by medians of the same "
+            "run, in memory. ≤ N x: packstore's median through that of the best peer."
+        )
         return f"{table(header, targets.rows(self._results))}\n\n{how}"
 
     def _memory(self) -> list[str]:
