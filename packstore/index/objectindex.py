@@ -123,6 +123,13 @@ class ObjectIndex:
         """Return where copies of an object are said to lie, without those that are known to be damaged."""
         return [location for location in self.locate(kind, object_id) if not self.is_doubtful(location)]
 
+    def usable_many(self, kind: Kind, ids: Iterable[ObjectId]) -> list[tuple[ObjectId, list[Location]]]:
+        """Return each id with where copies are said to lie, without those that are known to be damaged."""
+        found = self.locate_many(kind, ids)
+        if not self.notes.is_any_damaged() and not self.standing().places:
+            return found
+        return [(each, [place for place in places if not self.is_doubtful(place)]) for each, places in found]
+
     def is_doubtful(self, location: Location) -> bool:
         """Say whether nothing new may rely on a copy: it, or all of its pack, is known to be damaged."""
         if self.notes.is_damaged(location.pack_id, location.offset):

@@ -72,25 +72,41 @@ class Decider:
         if not blocks:
             with self._stages.time(READ):
                 blocks = self._reader.read(work.run)
-        return [self._decide(block, known) for block, known in zip(blocks, work.known, strict=True)]
+        fingerprints = [self._fingerprint(block) for block in blocks]
+        same = self._same(work.known, fingerprints)
+        # The data of the blocks is gone with the thread's next run: nothing here may keep it.
+        return [self._decide(*each) for each in zip(blocks, fingerprints, same, strict=True)]
 
-    def _decide(self, block: ReadBlock, known: Known | None) -> Outcome:
-        """Decide on a block, whose data is gone with the thread's next run: nothing here may keep it."""
-        length, unreadable = len(block.data), block.unreadable
+    def _fingerprint(self, block: ReadBlock) -> bytes | None:
+        """Return the fingerprint of a block; None of zeros."""
         if is_zero(block.data):
-            return Outcome(length, unreadable, Fate.HOLE)
+            return None
         with self._stages.time("fingerprint"):
-            fingerprint = self._keyring.fingerprint(block.data)
-        if known is not None and known.fingerprint == fingerprint and self._is_there(known):
-            return Outcome(length, unreadable, Fate.UNCHANGED, known.object_id, fingerprint)
+            return self._keyring.fingerprint(block.data)
+
+    def _same(self, known: list[Known | None], fingerprints: list[bytes | None]) -> list[ObjectId]:
+        """Return for each block the id of the known one that it is equal to and that is there; `HOLE` for others."""
+        equal = [
+            each if each is not None and each.fingerprint == fingerprint else None
+            for each, fingerprint in zip(known, fingerprints, strict=True)
+        ]
+        there = self._session.undamaged(Kind.BLOCK, [each.object_id for each in equal if each and each.committed])
+        # What was never committed was never proven.
+        there |= {each.object_id for each in equal if each and not each.committed and self._is_known(each.object_id)}
+        return [each.object_id if each and each.object_id in there else HOLE for each in equal]
+
+    def _is_known(self, object_id: ObjectId) -> bool:
+        return self._session.is_known(Kind.BLOCK, object_id)
+
+    def _decide(self, block: ReadBlock, fingerprint: bytes | None, same: ObjectId) -> Outcome:
+        length, unreadable = len(block.data), block.unreadable
+        if fingerprint is None:
+            return Outcome(length, unreadable, Fate.HOLE)
+        if same != HOLE:
+            return Outcome(length, unreadable, Fate.UNCHANGED, same, fingerprint)
         with self._stages.time("hash"):
             object_id = self._keyring.object_id(block.data)
-        if self._session.is_known(Kind.BLOCK, object_id):
+        if self._is_known(object_id):
             return Outcome(length, unreadable, Fate.KNOWN, object_id, fingerprint)
         encoded = self._codec.encode(Kind.BLOCK, object_id, block.data)
         return Outcome(length, unreadable, Fate.NEW, object_id, fingerprint, encoded)
-
-    def _is_there(self, known: Known) -> bool:
-        """Say whether a block can be relied on: what was never committed was never proven."""
-        look = self._session.is_present if known.committed else self._session.is_known
-        return look(Kind.BLOCK, known.object_id)

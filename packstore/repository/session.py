@@ -34,7 +34,7 @@ from packstore.repository.repository import Repository
 class Session:
     """One writer of a repository, from its intent to its commit. Use as a context manager.
 
-    `is_known` and `is_present` may be called from many threads; everything else from one.
+    `is_known` and `undamaged` may be called from many threads; everything else from one.
     """
 
     def __init__(self, repository: Repository, purpose: str) -> None:
@@ -119,17 +119,18 @@ class Session:
                 return True
         return False
 
-    def is_present(self, kind: Kind, object_id: ObjectId) -> bool:
-        """Say whether an object of the base is still there as far as is known: its pack exists, undamaged.
+    def undamaged(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Return those objects of the base that are still there as far as is known: their packs exist, undamaged.
 
-        That it was in the pack was proven when the base was committed; what was lost since is to be stored again.
+        That they were in the packs was proven when the base was committed; what was lost since is to be stored again.
         """
-        return any(self._exists(location) for location in self._index.usable(kind, object_id))
+        found = self._index.usable_many(kind, ids)
+        return {object_id for object_id, locations in found if any(map(self._exists, locations))}
 
     def present(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Return those of many objects of the base that are in a pack which exists.
+        """Return those objects of the base that are in a pack which exists.
 
-        Unlike `is_present` it asks nobody about damage: whoever asks knows what is damaged of the base.
+        Unlike `undamaged` it asks nobody about damage: whoever asks knows what is damaged of the base.
         """
         found = self._index.locate_many(kind, ids)
         return {object_id for object_id, locations in found if any(map(self._exists, locations))}
