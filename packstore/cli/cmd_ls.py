@@ -82,7 +82,8 @@ def command(
     wanted = _Filter(volume, tags, snapshot, begin, expired, invalid, removed)
     with open_repository(settings, output) as repository:
         states = [state for state in repository.states() if wanted.takes(state, now)]
-        found = [(state, summary(repository, state)) for state in states]
+        judge = repository.judge(states)
+        found = [(state, summary(judge, state)) for state in states]
     if invalid:
         found = [(state, document) for state, document in found if not document["valid"]]
     lines = _table(found, columns) if found else [_nothing(wanted)]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from packstore.cli.output import size
 from packstore.repository.history import VersionState
 from packstore.repository.repository import Repository
-from packstore.repository.validity import Validity
+from packstore.repository.validity import Judge, Validity
 
 
 def iso_date(moment: datetime) -> str:
@@ -25,16 +25,16 @@ def local_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def state_word(repository: Repository, state: VersionState) -> str:
+def state_word(judge: Repository | Judge, state: VersionState) -> str:
     """Return valid, invalid (damaged), incomplete (not all of it is here) or partial (parts of the source were bad)."""
-    validity = repository.validity(state)
+    validity = judge.validity(state)
     return validity.value if validity is not Validity.VALID or state.complete else "partial"
 
 
-def summary(repository: Repository, state: VersionState) -> dict[str, Any]:
-    """Return what `ls --json` says about a version."""
+def summary(judge: Repository | Judge, state: VersionState) -> dict[str, Any]:
+    """Return what `ls --json` says about a version; of many, `judge` is best made once."""
     version = state.version
-    word = state_word(repository, state)
+    word = state_word(judge, state)
     return {
         "uid": version.uid.hex(),
         "volume": version.volume,

@@ -45,6 +45,8 @@ class VersionState:
     @property
     def expires_at(self) -> datetime | None:
         """The moment after which the version may be removed; None: never, and also where nobody can read it."""
+        if self.expires is None:
+            return None
         try:
             moment = datetime.fromisoformat(self.expires or "")
             if _is_day(self.expires or ""):

@@ -312,11 +312,16 @@ class Repository:
         return TreeReader(lambda page_id: self.read_object(Kind.PAGE, page_id), root, block_count)
 
     def validity(self, state: VersionState) -> Validity:
-        """Say what is known of a version without reading it: cheap, also for thousands of them."""
+        """Say what is known of a version without reading it."""
+        return self.judge([state]).validity(state)
+
+    def judge(self, states: Sequence[VersionState]) -> Judge:
+        """Return what says what is known of versions now, prepared for these: cheap, also for thousands of them."""
         stamp = self.index.stamp()
         if self._judge is None or self._judge[0] != stamp:
             self._judge = stamp, Judge(self.storage, self.index)
-        return self._judge[1].validity(state)
+        self._judge[1].look_up(states)
+        return self._judge[1]
 
     def is_readable(self, state: VersionState) -> bool:
         """Say whether a version is whole as far as can be told without reading it."""
