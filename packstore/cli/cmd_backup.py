@@ -154,6 +154,8 @@ def _options(
 
 def _read_hints(path: str) -> Hints:
     """Return what a file says; if it says nothing of use that is no error: everything is read then."""
+    if path in {"", "-"}:
+        raise UsageError("--hints is the name of a file", advice="save the list in one first")
     if path.startswith(SCHEME):
         written = NullSource(NullDevice.parse(path)).changed()
         return Hints(tuple(Change(extent, exists=True) for extent in written))

@@ -221,7 +221,9 @@ class _Backup:
             return
         chosen_for = options.volume if options.base is None else None
         try:
-            self._incremental = incremental(self._repository, self._source, start, options.hints, volume=chosen_for)
+            self._incremental = incremental(
+                self._repository, self._source, start, options.hints, volume=chosen_for, run_bytes=options.run_bytes
+            )
         except UsageError as error:
             self._hints_fault = error.message
             self._progress.warn(f"the hints are not followed, and everything is read: {error.message}")
@@ -265,8 +267,10 @@ class _Backup:
                     with self._repository.stages.time(STORE):
                         for outcome in result:
                             self._take_block(session, tree, outcome)
+                            floor.check()
                 checkpoints.consider(after_holes=isinstance(result, HoleRun))
                 floor.check()
+                self._stop.check()
 
     def _items(self, session: Session, start: StartingPoint) -> Iterator[Item]:
         entries = start.entries(self._source, self._progress)

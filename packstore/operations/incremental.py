@@ -34,9 +34,11 @@ _SAMPLES: Final = 16
 
 
 def incremental(
-    repository: Repository, source: Source, start: StartingPoint, hints: Hints, *, volume: str | None
+    repository: Repository, source: Source, start: StartingPoint, hints: Hints, *, volume: str | None, run_bytes: int
 ) -> "Incremental":
     """Return what hints say is to be done; nobody has named the base if it was chosen for its `volume`.
+
+    `run_bytes` are read at once.
 
     Raises:
         UsageError: they are of no use; everything is to be read.
@@ -50,7 +52,7 @@ def incremental(
         raise UsageError("this backup hashes everything")
     if volume is not None:
         _require_latest(repository, start.base, volume)
-    return Incremental(repository, source, start.base, hints)
+    return Incremental(repository, source, start.base, hints, run_bytes)
 
 
 def _require_latest(repository: Repository, base: Version, volume: str) -> None:
@@ -64,7 +66,7 @@ def _require_latest(repository: Repository, base: Version, volume: str) -> None:
 class Incremental:
     """What is to be done with each block of a device, by its base and by hints."""
 
-    def __init__(self, repository: Repository, source: Source, base: Version, hints: Hints) -> None:
+    def __init__(self, repository: Repository, source: Source, base: Version, hints: Hints, run_bytes: int) -> None:
         """Find out what the hints mean, and compare them with the device.
 
         Raises:
@@ -74,6 +76,7 @@ class Incremental:
         self._repository = repository
         self._source = source
         self._base = base
+        self._run_bytes = run_bytes
         self._geometry = Geometry(source.size or 0, repository.file.block_size)
         said = block_runs_of(hints.changes, self._geometry, base.size)
         self._runs = also_read(said, self._suspect())
@@ -97,8 +100,10 @@ class Incremental:
                 object_id, fingerprint = (HOLE, b"") if _lies_in(index, self._runs.holes) else tree.entry(index)
             except DamageError:
                 continue  # it is read like all that the base tells nothing of
-            if not block.unreadable and not self._is_same(block, object_id, fingerprint):
-                where = index * self._geometry.block_size
+            where = index * self._geometry.block_size
+            if block.unreadable:
+                raise UsageError(f"the device cannot be read at {where}, and so they cannot be compared with it")
+            if not self._is_same(block, object_id, fingerprint):
                 raise UsageError(f"the device differs at {where} from what they say; they cannot be relied on")
 
     def _samples(self) -> set[int]:
@@ -131,17 +136,17 @@ class Incremental:
                 yield HoleRun(piece.blocks)
             elif piece.fault:
                 progress.warn(f"part of the previous version cannot be read, and is stored again: {piece.fault}")
-                yield from data_runs(piece.blocks, self._geometry)
+                yield from data_runs(piece.blocks, self._geometry, self._run_bytes)
             else:
                 yield from self._changed(piece.blocks)
 
     def _changed(self, blocks: range) -> Iterator[HoleRun | DataRun]:
         done = blocks.start
         for run in _within(self._runs, blocks):
-            yield from data_runs(range(done, run.start), self._geometry)
+            yield from data_runs(range(done, run.start), self._geometry, self._run_bytes)
             yield HoleRun(run)
             done = run.stop
-        yield from data_runs(range(done, blocks.stop), self._geometry)
+        yield from data_runs(range(done, blocks.stop), self._geometry, self._run_bytes)
 
 
 def _within(runs: BlockRuns, blocks: range) -> Iterator[range]:

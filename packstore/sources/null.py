@@ -82,7 +82,7 @@ class NullDevice:
         """Return the URL, with all that is not as usual."""
         words = asdict(self)
         usual = asdict(NullDevice(0))
-        query = "&".join(f"{name}={words[name]:g}" for name in _WORDS if words[name] != usual[name])
+        query = "&".join(f"{name}={words[name]}" for name in _WORDS if words[name] != usual[name])
         return f"{SCHEME}{self.size}{'?' if query else ''}{query}"
 
     @property

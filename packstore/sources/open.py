@@ -37,7 +37,7 @@ def open_source(name: str, *, immutable: bool = False) -> Source:
 
 def is_output(name: str) -> bool:
     """Say whether a target is nothing that could be gone on with: standard output, or what forgets everything."""
-    return name == "-" or name.startswith(SCHEME)
+    return name in {"-", SCHEME}
 
 
 def open_target(path: Path, *, force: bool, sparse: bool, state_directory: Path | None) -> ResumableTarget:
@@ -54,7 +54,7 @@ def open_output(name: str) -> Target:
     Raises:
         TargetError: standard output is a terminal.
     """
-    if name.startswith(SCHEME):
+    if name == SCHEME:
         return NullTarget()
     if sys.stdout is None:
         raise TargetError("standard output is closed", advice="redirect it to a file or a pipe")

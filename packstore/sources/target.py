@@ -47,6 +47,8 @@ class FileTarget:
         self._device = False
         self._unflushed = 0
         self._counting = threading.Lock()
+        self._flushing = threading.Lock()
+        self._lost: OSError | None = None
 
     def begin(self, size: int) -> None:
         """Open the target, refusing what must not be overwritten."""
@@ -248,8 +250,16 @@ class FileTarget:
         return Memo(self._state_directory / f"restore-{hashlib.sha256(name.encode()).hexdigest()[:32]}")
 
     def _flush(self) -> None:
-        os.fdatasync(self._fd)
-        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        """Write everything back. The kernel tells of each failure once; it is final, whichever thread is told."""
+        with self._flushing:
+            if self._lost is not None:
+                raise self._lost
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._lost = error
+                raise
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _failed(self, error: OSError, offset: int) -> TargetWriteFailed:
         message = f"{self._path} cannot be written at {offset}: {error.strerror}; what is there is incomplete"

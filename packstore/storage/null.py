@@ -18,14 +18,23 @@ from packstore.format.pack import PACK_HEADER, PACK_TRAILER, decode_trailer
 from packstore.storage.file import FileStorage
 
 _BLOCKS: Final = "packs/"
+_INSIDE: Final = "without-blocks"
 
 
 class NullStorage(FileStorage):
     """A directory without the bytes of blocks."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, _SparsePacks(root / _BLOCKS))
+        # A directory of its own inside, so that neither kind of repository is ever taken for the other.
+        inside = root / _INSIDE
+        super().__init__(inside, _SparsePacks(inside / _BLOCKS))
+        self._outside = root
         self.location = f"null://{root}"
+
+    def prepare(self, directories: Sequence[str]) -> None:
+        """Make the directory, and what is in it."""
+        self._outside.mkdir(exist_ok=True)
+        super().prepare(directories)
 
     @property
     def identity(self) -> str:

@@ -46,7 +46,7 @@ def test_a_repository_without_blocks(program: Program, tmp_path: Path) -> None:
     source = "null://8MiB?random=100"
     stored = null.run([*run("backup", source, "big"), "--json"]).expect(0).json
     assert stored["bytes_new"] == 8 << 20
-    files = [path for path in (place / "packs").rglob("*") if path.is_file()]
+    files = [path for path in (place / "without-blocks" / "packs").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) > 8 << 20
     assert sum(path.stat().st_blocks * 512 for path in files) < 1 << 20
     again = null.run([*run("backup", source, "big"), "--json"]).expect(0).json
@@ -55,3 +55,27 @@ def test_a_repository_without_blocks(program: Program, tmp_path: Path) -> None:
     null.run(run("restore", "big", "null://")).refused(2, "keeps no blocks")
     null.run(run("check")).refused(2, "keeps no blocks")
     assert null.run(run("ls")).expect(0).out.count("big") == 2
+
+
+def test_neither_kind_of_repository_is_taken_for_the_other(repo: Program, tmp_path: Path) -> None:
+    """One wrong word in a script would fill a repository with packs of nothing, which real backups then rely on."""
+    device = tmp_path / "device"
+    device.write_bytes(bytes(range(256)) * 8192)
+    null = replace(repo, repo=f"null://{repo.repo}")  # type: ignore[arg-type]
+    null.run([*null.bare("backup", str(device), "d"), "-r", str(null.repo)]).refused(11, "no repository")
+    repo("backup", device, "d").expect(0)
+    repo("check").expect(0)
+    place = tmp_path / "nothing"
+    null = replace(repo, repo=f"null://{place}")  # type: ignore[arg-type]
+    null.run([*null.bare("init", "--no-encryption", "--reserve", "0"), "-r", str(null.repo)]).expect(0)
+    repo.run([*repo.bare("ls"), "-r", str(place)]).refused(11, "no repository")
+
+
+def test_a_device_is_known_by_all_of_its_name(repo: Program) -> None:
+    """Two devices would count as one, and the checkpoint of the one be gone on with for the other."""
+    names = [f"null://2MiB?seed={seed}&random=12.3456789&cell=4194304" for seed in (12345678, 12345679)]
+    first = repo.json("backup", names[0], "big")
+    path = repo.json("show", "big")["version"]["source"]["path"]
+    assert "seed=12345678" in path
+    assert repo.json("backup", path, "big")["bytes_unchanged"] == first["bytes_total"]
+    assert repo.json("backup", names[1], "big")["bytes_unchanged"] == 0

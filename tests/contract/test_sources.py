@@ -1,6 +1,7 @@
 """Files, loop devices and streams, as sources and as targets."""
 
 import contextlib
+import errno
 import io
 import os
 import subprocess
@@ -250,3 +251,24 @@ def test_a_reader_that_goes_away_ends_a_restore_to_a_pipe() -> None:
     os.close(read)
     with open(write, "wb", buffering=0) as stream, pytest.raises(TargetWriteFailed):
         StreamTarget(stream).write(0, b"x")
+
+
+def test_a_failure_to_write_back_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells one thread, once: another one would note as finished what was lost, and --resume skip it."""
+    target = FileTarget(tmp_path / "out", force=False, sparse=True)
+    target.begin(2 * BLOCK)
+    target.write(0, noise("lost", BLOCK))
+    real = os.fdatasync
+    failures = [OSError(errno.EIO, "lost")]
+
+    def once(descriptor: int) -> None:
+        if failures:
+            raise failures.pop()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", once)
+    for act in (lambda: target.note(b"1"), lambda: target.note(b"2"), target.finish):
+        with pytest.raises(TargetWriteFailed):
+            act()
+    assert target.recall() is None
+    target.close()

@@ -183,6 +183,17 @@ def test_what_could_not_be_read_is_read_again(world: World) -> None:
     assert data == device
 
 
+def test_a_device_that_cannot_be_read_is_not_taken_for_the_same(world: World) -> None:
+    """A dying disk would have perfect backups: nothing that is compared with the hints can be read."""
+    device = _device("one")
+    world.backup(device)
+    source = BytesSource(device, bad=(Extent(0, len(device)),))
+    result = world.backup(source, hints=Hints())
+    assert result.hints_fault
+    assert "cannot be read" in result.hints_fault
+    assert result.version.unreadable
+
+
 def test_a_pack_of_pages_that_vanished(world: World) -> None:
     """A version would rely on pages that are gone, and be lost although the device still has everything."""
     device = _device("one")
